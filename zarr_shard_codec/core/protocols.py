@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -47,15 +47,23 @@ class ChunkSpec:
         return prod(self.shape) * self.dtype.itemsize
 
 
+Kind = Literal["array_array", "array_bytes", "bytes_bytes"]
+"""Which of the specification's three kinds a codec is; a chain sorts its codecs by it."""
+
+
 class Codec(Protocol):
     """What all codecs have."""
+
+    @property
+    def kind(self) -> Kind:
+        """A class attribute of every codec: `kind: Final = "array_bytes"`."""
+        ...
 
     def to_metadata(self) -> dict[str, JSON]:
         """`{"name": …, "configuration": …}`, complete enough to build the same codec anew."""
         ...
 
 
-@runtime_checkable
 class ArrayArrayCodec(Codec, Protocol):
     """Turns an array into another one."""
 
@@ -71,7 +79,6 @@ class ArrayArrayCodec(Codec, Protocol):
         ...
 
 
-@runtime_checkable
 class ArrayBytesCodec(Codec, Protocol):
     """Turns an array into bytes."""
 
@@ -92,7 +99,6 @@ class ArrayBytesCodec(Codec, Protocol):
         ...
 
 
-@runtime_checkable
 class BytesBytesCodec(Codec, Protocol):
     """Turns bytes into other bytes: compression, checksums."""
 
