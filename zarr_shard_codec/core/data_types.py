@@ -179,9 +179,7 @@ def fill_value_to_json(fill_value: np.ndarray[Any, Any]) -> JSON:
     return int.from_bytes(raw, sys.byteorder, signed=dtype.kind != "u")
 
 
-def coerce_fill_value(
-    value: object, dtype: np.dtype[Any], path: str = "fill_value"
-) -> np.ndarray[Any, Any]:
+def coerce_fill_value(value: object, dtype: np.dtype[Any], path: str = "fill_value") -> np.ndarray[Any, Any]:
     """Take a fill value as a Python caller gives it: a Python or NumPy scalar, or a JSON form.
 
     A NumPy scalar of the array's own type keeps its bits. The number 0 is every type's zero.
