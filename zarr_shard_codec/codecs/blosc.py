@@ -1,0 +1,166 @@
+"""The `blosc` codec: the Blosc 1 container, by numcodecs, which is imported only once a chunk needs it.
+
+Owns the header check: the C library believes the header's sizes, so they are compared first with what
+there is and with what may come out. numcodecs uses Blosc's own threads in the main thread only, and the
+thread-free calls in every other one (unless told otherwise by its `use_threads`, which is the
+process's, and none of our business): a pool of threads and Blosc's own never get into each other's way.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, ClassVar, Final
+
+from zarr_shard_codec.codecs.bounded import compression_bound, too_large, undecodable
+from zarr_shard_codec.codecs.configuration import Fields
+from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
+from zarr_shard_codec.core.ranges import Buffer
+from zarr_shard_codec.errors import UsageError
+
+CNAMES: Final = ("lz4", "lz4hc", "blosclz", "snappy", "zlib", "zstd")
+SHUFFLES: Final = ("noshuffle", "shuffle", "bitshuffle")
+"""The specification's names; each one's place here is the C library's number, and Zarr v2's."""
+
+HEADER: Final = struct.Struct("<BBBBIII")
+"""Format version, inner format version, flags, typesize, nbytes, blocksize, cbytes."""
+FORMAT_VERSION: Final = 2
+STORED: Final = 0x02
+"""The flag of data that follow the header as they are."""
+MAX_NBYTES: Final = 2**31 - 1 - HEADER.size
+"""The container counts in signed 32-bit integers."""
+
+
+@dataclass(frozen=True, slots=True)
+class BloscCodec:
+    """Blosc.
+
+    Attributes
+    ----------
+    name
+        "blosc" or "numcodecs.blosc": the same container, but numbers for `shuffle` in the metadata.
+    cname
+        The compressor within.
+    clevel
+        0 (stored) to 9 (smallest).
+    shuffle
+        A number: 0 is none, 1 is by byte, 2 is by bit, -1 (numcodecs' name only) is by `typesize`.
+    typesize
+        Stride of the shuffle in bytes; None is numcodecs' 1.
+    blocksize
+        In bytes; 0 leaves it to the library.
+    """
+
+    kind: ClassVar[Kind] = "bytes_bytes"
+
+    name: str
+    cname: str
+    clevel: int
+    shuffle: int
+    typesize: int | None
+    blocksize: int
+
+    def to_metadata(self) -> dict[str, JSON]:
+        """Give the codec object."""
+        configuration: dict[str, JSON] = {
+            "cname": self.cname,
+            "clevel": self.clevel,
+            "shuffle": SHUFFLES[self.shuffle] if self.name == "blosc" else self.shuffle,
+            "blocksize": self.blocksize,
+        }
+        if self.typesize is not None:
+            configuration["typesize"] = self.typesize
+        return {"name": self.name, "configuration": configuration}
+
+    def encode(self, decoded: Buffer) -> Buffer:
+        """Compress.
+
+        Raises
+        ------
+        UsageError
+            `invalid_argument` for more than 2 GiB, which the container cannot hold.
+        """
+        nbytes = memoryview(decoded).nbytes
+        if nbytes > MAX_NBYTES:
+            message = f"{self.name}: expected at most {MAX_NBYTES} bytes, found {nbytes}"
+            raise UsageError("invalid_argument", message, hint="Choose smaller inner chunks.")
+        encoded: bytes = _library().compress(
+            decoded, self.cname.encode(), self.clevel, self.shuffle, self.blocksize, self.typesize or 1
+        )
+        return encoded
+
+    def decode(self, encoded: Buffer, *, max_nbytes: int) -> Buffer:
+        """Decompress.
+
+        Raises
+        ------
+        CorruptShardError
+            `inner_chunk_undecodable`, `inner_chunk_wrong_size`.
+        """
+        if self._checked_nbytes(memoryview(encoded), max_nbytes) == 0:
+            return b""  # the library calls it an error
+        try:
+            decoded: bytes = _library().decompress(encoded)
+        except (RuntimeError, ValueError) as error:
+            raise undecodable(self.name, str(error)) from error
+        return decoded
+
+    def _checked_nbytes(self, encoded: memoryview, max_nbytes: int) -> int:
+        """Size in bytes that the header declares, once everything in it can be true."""
+        if len(encoded) < HEADER.size:
+            raise undecodable(self.name, f"expected a header of {HEADER.size} bytes, found {len(encoded)}")
+        version, _, flags, typesize, nbytes, blocksize, cbytes = HEADER.unpack_from(encoded)
+        if version != FORMAT_VERSION:
+            raise undecodable(self.name, f"expected format version {FORMAT_VERSION}, found {version}")
+        if cbytes != len(encoded):
+            raise undecodable(self.name, f"its header says {cbytes} bytes, but there are {len(encoded)}")
+        if nbytes > max_nbytes:
+            raise too_large(self.name, max_nbytes, nbytes)
+        if flags & STORED or nbytes == 0:
+            if cbytes != nbytes + HEADER.size:
+                raise undecodable(self.name, f"{nbytes} stored bytes do not make {cbytes} with a header")
+        elif not (typesize and 0 < blocksize <= nbytes <= MAX_NBYTES):
+            found = f"typesize {typesize}, blocksize {blocksize}, nbytes {nbytes}"
+            raise undecodable(self.name, f"its header is impossible: {found}")
+        elif HEADER.size + 4 * -(-nbytes // blocksize) > cbytes:
+            raise undecodable(self.name, f"{cbytes} bytes cannot hold blocks of {blocksize} for {nbytes}")
+        return int(nbytes)
+
+    def encoded_nbytes(self, decoded_nbytes: int) -> int | None:  # noqa: ARG002
+        """It varies."""
+        return None
+
+    def max_encoded_nbytes(self, decoded_nbytes: int) -> int:
+        """See `compression_bound`."""
+        return compression_bound(decoded_nbytes)
+
+
+def _library() -> Any:
+    # numcodecs takes longer to import than NumPy.
+    return import_module("numcodecs.blosc")
+
+
+def build(name: str, configuration: Mapping[str, JSON], spec: ChunkSpec) -> BloscCodec:
+    """Build it.
+
+    What is missing gets zarr-python's defaults: `typesize` the element's size, `shuffle` by bit for
+    one-byte elements and by byte for others. For "numcodecs.blosc" they are numcodecs'.
+    """
+    fields = Fields(configuration)
+    plain = name == "blosc"
+    cname = fields.choice("cname", CNAMES, default="zstd" if plain else "lz4")
+    clevel = fields.integer("clevel", minimum=0, maximum=9, default=5)
+    blocksize = fields.integer("blocksize", minimum=0, maximum=2**31 - 1, default=0)
+    typesize: int | None = None
+    if plain:
+        by_size = "bitshuffle" if spec.dtype.itemsize == 1 else "shuffle"
+        shuffle = SHUFFLES.index(fields.choice("shuffle", SHUFFLES, default=by_size))
+        typesize = fields.integer("typesize", minimum=1, maximum=2**31 - 1, default=spec.dtype.itemsize)
+    else:
+        shuffle = fields.integer("shuffle", minimum=-1, maximum=2, default=1)
+        if fields.any("typesize", default=None) is not None:
+            typesize = fields.integer("typesize", minimum=1, maximum=2**31 - 1)
+    fields.finish()
+    return BloscCodec(name, cname, clevel, shuffle, typesize, blocksize)

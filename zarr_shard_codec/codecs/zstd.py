@@ -1,0 +1,169 @@
+"""The `zstd` codec: Zstandard frames (RFC 8878), one or more, skippable ones among them.
+
+Owns the bound: frames are told apart here, so that each one's declared size is known before it is decoded.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import zstandard
+
+from zarr_shard_codec.codecs.bounded import capped, compression_bound, too_large, undecodable
+from zarr_shard_codec.codecs.configuration import Fields
+from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
+from zarr_shard_codec.core.ranges import Buffer
+from zarr_shard_codec.errors import CorruptShardError
+
+SMALLEST_LEVEL: Final = -131072
+LARGEST_LEVEL: Final = 22
+
+SKIPPABLE_MAGIC: Final = 0x184D2A50
+"""The first of sixteen magic numbers of skippable frames (RFC 8878, 3.1.2)."""
+
+
+class _Contexts(threading.local):
+    """One thread's contexts. None is thread-safe, and making one costs as much as decoding a small chunk."""
+
+    def __init__(self) -> None:
+        self.decompressor = zstandard.ZstdDecompressor()
+        self.compressors: dict[tuple[int, bool], zstandard.ZstdCompressor] = {}
+
+
+_contexts: Final = _Contexts()
+
+
+@dataclass(frozen=True, slots=True)
+class ZstdCodec:
+    """Zstandard.
+
+    Attributes
+    ----------
+    name
+        "zstd" or "numcodecs.zstd", whose format is the same.
+    level
+        -131072 (fastest) to 22 (smallest); 0 is the library's default. Reading does not depend on it.
+    checksum
+        Whether frames that are written carry a checksum. One that is there is checked in any case.
+    """
+
+    kind: ClassVar[Kind] = "bytes_bytes"
+
+    name: str
+    level: int
+    checksum: bool
+
+    def to_metadata(self) -> dict[str, JSON]:
+        """Give the codec object."""
+        return {"name": self.name, "configuration": {"level": self.level, "checksum": self.checksum}}
+
+    def encode(self, decoded: Buffer) -> Buffer:
+        """Compress into one frame that declares its size."""
+        key = self.level, self.checksum
+        compressor = _contexts.compressors.get(key)
+        if compressor is None:
+            compressor = zstandard.ZstdCompressor(level=self.level, write_checksum=self.checksum)
+            _contexts.compressors[key] = compressor
+        return compressor.compress(decoded)
+
+    def decode(self, encoded: Buffer, *, max_nbytes: int) -> Buffer:
+        """Decompress every frame.
+
+        Raises
+        ------
+        CorruptShardError
+            `inner_chunk_undecodable`, also for a frame that needs a dictionary; `inner_chunk_wrong_size`;
+            `inner_chunk_checksum_mismatch`.
+        """
+        try:
+            # Nearly always the chunk is one frame that says its size, and this is all.
+            if 0 < zstandard.frame_content_size(encoded) <= max_nbytes:
+                return _contexts.decompressor.decompress(encoded, allow_extra_data=False)
+        except zstandard.ZstdError:
+            # More than one frame, or damage. Which one, the slow way finds out.
+            return self._decode_frames(memoryview(encoded), max_nbytes)
+        return self._decode_frames(memoryview(encoded), max_nbytes)
+
+    def _decode_frames(self, encoded: memoryview, max_nbytes: int) -> bytes:
+        pieces: list[bytes] = []
+        room = max_nbytes
+        try:
+            for frame in _data_frames(self.name, encoded):
+                declared_nbytes = zstandard.frame_content_size(frame)
+                if declared_nbytes > room:
+                    raise too_large(self.name, max_nbytes, max_nbytes - room + declared_nbytes)
+                piece = _decode_frame(frame, declared_nbytes, room)
+                room -= len(piece)
+                if room < 0:
+                    raise too_large(self.name, max_nbytes)
+                pieces.append(piece)
+        except zstandard.ZstdError as error:
+            if "checksum" in str(error):
+                message = f"{self.name}: expected the checksum that the frame carries ({error})"
+                raise CorruptShardError("inner_chunk_checksum_mismatch", message) from error
+            raise undecodable(self.name, str(error)) from error
+        return b"".join(pieces)
+
+    def encoded_nbytes(self, decoded_nbytes: int) -> int | None:  # noqa: ARG002
+        """It varies."""
+        return None
+
+    def max_encoded_nbytes(self, decoded_nbytes: int) -> int:
+        """See `compression_bound`."""
+        return compression_bound(decoded_nbytes)
+
+
+def _decode_frame(frame: memoryview, declared_nbytes: int, room: int) -> bytes:
+    """Decode one whole frame; at most one byte more than `room` where it does not declare its size."""
+    if declared_nbytes > 0:
+        return _contexts.decompressor.decompress(frame, allow_extra_data=False)
+    # A context of its own: such a frame may ask for a window of up to 128 MiB, which would stay with the
+    # thread. A frame that declares 0 bytes comes here as well, since `decompress` does not look into it.
+    with zstandard.ZstdDecompressor().stream_reader(frame) as reader:
+        return reader.read(capped(room + 1))
+
+
+def _data_frames(name: str, encoded: memoryview) -> Iterator[memoryview]:
+    """Cut a chunk into its frames, leaving out the skippable ones."""
+    position = 0
+    if not encoded:
+        raise undecodable(name, "expected a frame, found no bytes")
+    while position < len(encoded):
+        rest = encoded[position:]
+        if int.from_bytes(rest[:4], "little") & ~0xF == SKIPPABLE_MAGIC:
+            nbytes = 8 + int.from_bytes(rest[4:8], "little")
+            if len(rest) < nbytes:
+                raise undecodable(name, f"a skippable frame of {nbytes} bytes in the last {len(rest)}")
+        else:
+            nbytes = _frame_nbytes(name, rest)
+            yield rest[:nbytes]
+        position += nbytes
+
+
+def _frame_nbytes(name: str, rest: memoryview) -> int:
+    """Size in bytes of the frame that `rest` begins with, by its block headers (RFC 8878, 3.1.1.2)."""
+    parameters = zstandard.get_frame_parameters(rest)
+    position = zstandard.frame_header_size(rest)
+    last = False
+    while not last:
+        header = int.from_bytes(rest[position : position + 3], "little")
+        last, is_run, nbytes = bool(header & 1), header >> 1 & 3 == 1, header >> 3
+        position += 3 + (1 if is_run else nbytes)
+        if position > len(rest):
+            raise undecodable(name, f"a frame is cut off after {len(rest)} bytes")
+    position += 4 if parameters.has_checksum else 0
+    if position > len(rest):
+        raise undecodable(name, f"a frame is cut off after {len(rest)} bytes, within its checksum")
+    return position
+
+
+def build(name: str, configuration: Mapping[str, JSON], spec: ChunkSpec) -> ZstdCodec:  # noqa: ARG001
+    """Build it. A missing `level`, which no reader needs, is 0."""
+    fields = Fields(configuration)
+    level = fields.integer("level", minimum=SMALLEST_LEVEL, maximum=LARGEST_LEVEL, default=0)
+    checksum = fields.boolean("checksum", default=False)
+    fields.finish()
+    return ZstdCodec(name, level, checksum)
