@@ -16,6 +16,7 @@ import numpy as np
 
 from zarr_shard_codec.array.documents import dump_document, parse_document
 from zarr_shard_codec.array.key_encoding import KeyEncoding, parse_key_encoding
+from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.core.data_types import (
     data_type_to_json,
     fill_value_to_json,
@@ -23,7 +24,7 @@ from zarr_shard_codec.core.data_types import (
     parse_fill_value,
 )
 from zarr_shard_codec.core.extensions import parse_extension
-from zarr_shard_codec.core.protocols import JSON
+from zarr_shard_codec.core.protocols import JSON, ChunkSpec
 from zarr_shard_codec.errors import MetadataError, Problem
 
 _REQUIRED: Final = (
@@ -60,7 +61,7 @@ class ArrayMetadata:
     fill_value
         Zero-dimensional, read-only; its bits are what counts.
     codecs
-        The codec chain as JSON objects, unchecked but for their form.
+        The codec chain as JSON objects; `chain` is what they mean.
     key_encoding
         How chunks are named.
     attributes
@@ -120,6 +121,11 @@ class ArrayMetadata:
             spelling=(reader.document.get("data_type"), reader.document.get("fill_value")),
         )
 
+    @property
+    def chain(self) -> CodecChain:
+        """The codec chain of a chunk of the outer grid, built anew. Raises `MetadataError`."""
+        return CodecChain.from_metadata(self.codecs, ChunkSpec(self.chunk_shape, self.dtype, self.fill_value))
+
     def to_json(self) -> dict[str, JSON]:
         """Give the v3 document, its members in the order in which zarr-python writes them."""
         data_type, fill_value = self.spelling or self._own_spelling()
@@ -174,7 +180,7 @@ class _Reader:
         self._constant("zarr_format", 3)
         self._constant("node_type", "array")
         self.shape = self._member("shape", lambda json: read_shape(json, "shape", least=0), ())
-        self.chunk_shape = self._member("chunk_grid", self._read_chunk_grid, ())
+        self.chunk_shape = self._member("chunk_grid", self._read_chunk_grid, None)
         self.dtype = self._member("data_type", parse_data_type, None)
         self.fill_value = self._member("fill_value", self._read_fill_value, None)
         self.codecs = self._member("codecs", _read_codecs, ())
@@ -183,6 +189,19 @@ class _Reader:
         self.dimension_names = self._member("dimension_names", self._read_dimension_names, None)
         self._member("storage_transformers", _refuse_storage_transformers, None)
         self.extra = read_extra(document, (*_REQUIRED, *_OPTIONAL), self.problems)
+        if self.codecs and self.chunk_shape is not None:
+            self._check_codecs()
+
+    def _check_codecs(self) -> None:
+        # Where the data type is not known, one that every codec takes: the codecs' own problems still show.
+        dtype = np.dtype(np.uint8) if self.dtype is None else self.dtype
+        fill_value = np.zeros((), dtype) if self.fill_value is None else self.fill_value
+        try:
+            CodecChain.from_metadata(self.codecs, ChunkSpec(self.chunk_shape, dtype, fill_value))
+        except MetadataError as error:
+            self.problems += error.problems
+        except RecursionError:
+            self.problems.append(Problem("codecs", "invalid_json", "shards are nested too deep"))
 
     def _member(self, key: str, read: Callable[[JSON], _T], otherwise: Any) -> _T:
         if key in self.document:

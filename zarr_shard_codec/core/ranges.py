@@ -35,3 +35,62 @@ WHOLE: Final = Whole()
 Request = ByteRange | Suffix | Whole
 Buffer = bytes | bytearray | memoryview
 """Contiguous bytes. A plan slices them without a copy, so a store never reuses what it handed out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where the answer to one request lies in the answers to the merged ones."""
+
+    merged: int
+    start: int
+    nbytes: int | None
+    """None: all of it."""
+
+    def of(self, buffers: Sequence[Buffer]) -> memoryview:
+        """Cut the answer out, without a copy."""
+        buffer = memoryview(buffers[self.merged])
+        return buffer if self.nbytes is None else buffer[self.start : self.start + self.nbytes]
+
+
+def merge(
+    requests: Sequence[Request], *, largest_gap: int, largest_read: int
+) -> tuple[list[Request], list[Cut]]:
+    """Merge neighbouring byte ranges into fewer, larger reads.
+
+    Parameters
+    ----------
+    requests
+        In any order; ranges may overlap or be equal.
+    largest_gap
+        Ranges at most this many bytes apart are read as one.
+    largest_read
+        No merged read is larger than this, in bytes; a single range may be, and so may ranges of which
+        one lies in the other.
+
+    Returns
+    -------
+    tuple
+        What to read, and for each request, in its order, where its bytes are then.
+    """
+    merged: list[Request] = []
+    cuts: list[Cut | None] = [None] * len(requests)
+    ranges: list[tuple[int, int, int]] = []
+    for at, request in enumerate(requests):
+        if isinstance(request, ByteRange):
+            ranges.append((request.offset, request.nbytes, at))
+        else:
+            cuts[at] = Cut(len(merged), 0, None)
+            merged.append(request)
+    ranges.sort()
+    start = end = -1
+    for offset, nbytes, at in ranges:
+        stop = offset + nbytes
+        grown = max(end, stop) - start
+        if start < 0 or offset - end > largest_gap or (grown > largest_read and stop > end):
+            start, end = offset, stop
+            merged.append(ByteRange(start, nbytes))
+        elif stop > end:
+            end = stop
+            merged[-1] = ByteRange(start, end - start)
+        cuts[at] = Cut(len(merged) - 1, offset - start, nbytes)
+    return merged, [cut for cut in cuts if cut is not None]

@@ -1,0 +1,293 @@
+"""ShardedArray: an array in a store, read and written by NumPy selections, sync and async.
+
+Owns the way from a selection to the objects it touches. What each object holds is the codec chain's
+business; what runs when and where is the engine's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from zarr_shard_codec.array.metadata import ArrayMetadata
+from zarr_shard_codec.array.nodes import join_key
+from zarr_shard_codec.array.resizing import check_new_shape, clear_beyond, write_shape
+from zarr_shard_codec.codecs.chain import CodecChain
+from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
+from zarr_shard_codec.core.grid import ChunkOrder, Coords, grid_counts
+from zarr_shard_codec.core.plans import bounds_of
+from zarr_shard_codec.core.selection import Box, Selection, box_shape, parse_selection, project
+from zarr_shard_codec.engine.run import (
+    ReadTask,
+    WriteTask,
+    read_objects,
+    read_objects_async,
+    write_objects,
+)
+from zarr_shard_codec.errors import UsageError
+from zarr_shard_codec.stores.protocols import AsyncStore, Store
+
+Mode = Literal["r", "r+"]
+
+
+class ShardedArray:
+    """An array whose chunks are shards, or plain chunks; made by `open` and `create`.
+
+    Safe for many readers at once, in threads and processes. Two writers of one shard at the same time
+    lose one of the two writes, never the shard.
+
+    Parameters
+    ----------
+    store
+        Where it is.
+    path
+        The array's path in the store.
+    metadata
+        What it is.
+    mode
+        `r` refuses every write; `r+` reads and writes.
+    chunk_order
+        In which order new shards hold their inner chunks.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        path: str,
+        metadata: ArrayMetadata,
+        *,
+        mode: Mode = "r",
+        chunk_order: ChunkOrder = "lexicographic",
+    ) -> None:
+        if mode not in ("r", "r+"):
+            raise UsageError("invalid_argument", f'mode: expected "r" or "r+", found {mode!r}')
+        self.store: Final = store
+        self.path: Final = path
+        self.mode: Final = mode
+        self.metadata = metadata
+        self.chain: Final[CodecChain] = metadata.chain.with_chunk_order(chunk_order)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Elements along each axis."""
+        return self.metadata.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.metadata.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """NumPy data type of the elements, in native byte order."""
+        return self.metadata.dtype
+
+    @property
+    def codec(self) -> ShardingCodec | None:
+        """The sharding codec; None if the array is not sharded. Codecs may stand before and after it."""
+        codec = self.chain.array_bytes
+        return codec if isinstance(codec, ShardingCodec) else None
+
+    @property
+    def shard_shape(self) -> tuple[int, ...]:
+        """Elements along each axis of one stored object: a shard, or a chunk if there are no shards."""
+        return self.metadata.chunk_shape
+
+    @property
+    def inner_chunk_shape(self) -> tuple[int, ...]:
+        """Elements along each axis of an inner chunk, or of a chunk if there are no shards.
+
+        Always in the order of the array's own axes, also where a transpose stands before the shards.
+        """
+        return self.shard_shape if self.codec is None else self.chain.untransposed(self.codec.config.inner_chunk_shape)
+
+    @property
+    def fill_value(self) -> Any:
+        """The value of elements that were never written: a NumPy scalar of `dtype`."""
+        return self.metadata.fill_value[()]
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The user's attributes: a copy of the parsed JSON."""
+        return copy.deepcopy(dict(self.metadata.attributes))
+
+    @property
+    def dimension_names(self) -> tuple[str | None, ...] | None:
+        """One name or None for each axis; None if the array names none."""
+        return self.metadata.dimension_names
+
+    def __repr__(self) -> str:
+        inner = f" inner_chunk_shape={self.inner_chunk_shape}" if self.codec else ""
+        return (
+            f"<ShardedArray {self.path or '/'} of {self.store!r} shape={self.shape} dtype={self.dtype} "
+            f"shard_shape={self.shard_shape}{inner}>"
+        )
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("an array of no dimensions has no length")
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:  # noqa: FBT001
+        """Read it all, for NumPy."""
+        if copy is False:
+            raise ValueError("a stored array cannot become a NumPy array without a copy")
+        return np.asarray(self[...], dtype=dtype)
+
+    def __getitem__(self, selection: Any) -> Any:
+        """Read a NumPy basic selection.
+
+        Parameters
+        ----------
+        selection
+            Integers (negative ones from the end), slices with any step, Ellipsis.
+
+        Returns
+        -------
+        ndarray
+            New memory; shape as NumPy gives it (a scalar where NumPy gives one).
+
+        Raises
+        ------
+        SelectionError
+            `selection_out_of_bounds`, `selection_invalid`.
+        CorruptShardError
+            What is wrong with an object that the selection touches, with its key and inner chunk.
+        StoreError
+            `store_failure`.
+        """
+        wanted = parse_selection(selection, self.shape)
+        block = np.empty(box_shape(wanted.box), self.dtype)
+        read_objects(self.store, self._read_tasks(wanted.box, block))
+        return wanted.result(block)
+
+    async def read(self, selection: Any = ...) -> Any:
+        """Read as `a[selection]` does, without holding up the event loop."""
+        if not isinstance(self.store, AsyncStore):
+            return await asyncio.to_thread(self.__getitem__, selection)
+        wanted = parse_selection(selection, self.shape)
+        block = np.empty(box_shape(wanted.box), self.dtype)
+        await read_objects_async(self.store, self._read_tasks(wanted.box, block))
+        return wanted.result(block)
+
+    def __setitem__(self, selection: Any, value: Any) -> None:
+        """Write a NumPy basic selection.
+
+        Shards (or chunks) that the selection covers are written without being read. Others are read once,
+        their untouched inner chunks copied as they are encoded, and replaced as a whole. Objects that
+        come to hold nothing but fill value are deleted.
+
+        Parameters
+        ----------
+        selection
+            As for reading.
+        value
+            Anything that broadcasts to the selection's shape and fits the dtype without loss of kind.
+
+        Raises
+        ------
+        UsageError
+            `read_only`, `value_shape_mismatch`, `value_type_mismatch`; nothing is written.
+        CorruptShardError
+            An object that is changed in part cannot be read; it is left as it is.
+        StoreError
+            `store_failure`.
+        """
+        self._require_writable()
+        wanted = parse_selection(selection, self.shape)
+        block = _as_block(value, wanted, self.dtype)
+        write_objects(self.store, self._write_tasks(wanted.box, block))
+
+    async def write(self, selection: Any, value: Any) -> None:
+        """Write as `a[selection] = value` does, without holding up the event loop."""
+        await asyncio.to_thread(self.__setitem__, selection, value)
+
+    def resize(self, shape: Sequence[int]) -> None:
+        """Change the shape. What falls outside is gone: growing again shows the fill value there.
+
+        Parameters
+        ----------
+        shape
+            The new one, of the same rank.
+
+        Raises
+        ------
+        UsageError
+            `read_only`, `invalid_argument`.
+        StoreError
+            `store_failure`; the shape is then as it was, what lies beyond the new one perhaps cleared.
+        """
+        self._require_writable()
+        new_shape = check_new_shape(shape, self.shape)
+        clear_beyond(self, new_shape)
+        self.metadata = write_shape(self.store, self.path, self.metadata, new_shape)
+
+    def shard_keys(self) -> Iterator[tuple[Coords, str]]:
+        """Coordinates and key of every shard (or chunk) that the array can have, in C order."""
+        for coords in product(*map(range, grid_counts(self.shape, self.shard_shape))):
+            yield coords, self.shard_key(coords)
+
+    def shard_key(self, coords: Sequence[int]) -> str:
+        """The key of the shard (or chunk) at grid coordinates."""
+        return join_key(self.path, self.metadata.key_encoding.key(coords))
+
+    def _read_tasks(self, box: Box, block: np.ndarray[Any, Any]) -> Iterator[ReadTask]:
+        for coords, part, target in self._objects(box, block):
+            bounds = bounds_of(coords, self.shard_shape, self.shape)
+            plan = self.chain.plan_read(part, target, bounds)
+            yield ReadTask(self.shard_key(coords), plan, target, self.metadata.fill_value)
+
+    def _write_tasks(self, box: Box, block: np.ndarray[Any, Any]) -> Iterator[WriteTask]:
+        for coords, part, value in self._objects(box, block):
+            bounds = bounds_of(coords, self.shard_shape, self.shape)
+            yield WriteTask(self.shard_key(coords), self.chain.plan_write(part, value, bounds), value.nbytes)
+
+    def _objects(
+        self, box: Box, block: np.ndarray[Any, Any]
+    ) -> Iterator[tuple[Coords, Box, np.ndarray[Any, Any]]]:
+        """Objects that a box touches: coordinates, the part of each, and its values as a view."""
+        axes = project(box, self.shard_shape)
+        for coords in product(*(axis.coords() for axis in axes)):
+            parts = [axis.part(at) for axis, at in zip(axes, coords, strict=True)]
+            yield coords, tuple(part for part, _ in parts), block[tuple(land for _, land in parts)]
+
+    def _require_writable(self) -> None:
+        if self.mode != "r+":
+            raise UsageError("read_only", 'the array is open for reading only; open it with mode="r+"')
+
+
+def _as_block(value: Any, wanted: Selection, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    given = np.asarray(value) if isinstance(value, np.ndarray | np.generic) else _from_python(value, dtype)
+    try:
+        block = wanted.block(given)
+    except ValueError:
+        raise UsageError(
+            "value_shape_mismatch",
+            f"expected a value that broadcasts to {wanted.result_shape}, found shape {given.shape}",
+        ) from None
+    if np.can_cast(given.dtype, dtype, "same_kind"):
+        return block.astype(dtype, copy=False)
+    converted = block.astype(dtype) if given.dtype.kind in "iu" and dtype.kind in "iu" else None
+    if converted is None or (converted != block).any():
+        raise UsageError(
+            "value_type_mismatch",
+            f"expected values that {dtype} can hold, found {given.dtype}",
+            hint="Convert it first, value.astype(…), to say what is to be done with values that do not fit.",
+        )
+    return converted
+
+
+def _from_python(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Take numbers and lists of them, whose NumPy type says little of what they hold."""
+    plain = np.asarray(value)
+    if np.can_cast(plain.dtype, dtype, "same_kind") or plain.dtype.kind in "iuO":
+        try:
+            return np.asarray(value, dtype)
+        except (OverflowError, ValueError, TypeError) as error:
+            raise UsageError("value_type_mismatch", f"expected values that {dtype} can hold: {error}") from None
+    return plain

@@ -1,0 +1,112 @@
+"""Finding nodes: which array or group, v3 or v2, stands at a path of a store, and what lies below it.
+
+Owns the names of metadata documents. What they say is the business of `metadata`, `metadata_v2`, `group`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from zarr_shard_codec.array.documents import parse_document
+from zarr_shard_codec.array.group import GroupMetadata
+from zarr_shard_codec.array.metadata import ArrayMetadata
+from zarr_shard_codec.array.metadata_v2 import metadata_from_v2
+from zarr_shard_codec.core.ranges import WHOLE
+from zarr_shard_codec.errors import NodeNotFoundError, ZarrShardError
+from zarr_shard_codec.stores.protocols import Store
+
+V3_DOCUMENT: Final = "zarr.json"
+V2_ARRAY: Final = ".zarray"
+V2_GROUP: Final = ".zgroup"
+V2_ATTRIBUTES: Final = ".zattrs"
+V2_CONSOLIDATED: Final = ".zmetadata"
+DOCUMENTS: Final = frozenset({V3_DOCUMENT, V2_ARRAY, V2_GROUP, V2_ATTRIBUTES, V2_CONSOLIDATED})
+"""The last part of the key of every metadata document."""
+
+Node = ArrayMetadata | GroupMetadata
+
+
+def join_key(path: str, name: str) -> str:
+    """Name an object or a child of a node; the root's path is `""`."""
+    return f"{path}/{name}" if path else name
+
+
+def read_document(store: Store, key: str) -> bytes | None:
+    """The bytes of a metadata document; None if there is none."""
+    found = store.read(key, [WHOLE])
+    return None if found is None else bytes(found[0])
+
+
+def find_node(store: Store, path: str = "") -> Node | None:
+    """Read the metadata of the node at a path; None if there is none.
+
+    Where documents of both formats stand side by side, v3's counts, as for zarr-python.
+
+    Raises
+    ------
+    MetadataError
+        A document that is there cannot be read; with its key.
+    """
+    key = join_key(path, V3_DOCUMENT)
+    try:
+        document = read_document(store, key)
+        if document is not None:
+            is_group = parse_document(document).get("node_type") == "group"
+            return GroupMetadata.from_json(document) if is_group else ArrayMetadata.from_json(document)
+        key = join_key(path, V2_ARRAY)
+        document = read_document(store, key)
+        if document is not None:
+            return metadata_from_v2(document, read_document(store, join_key(path, V2_ATTRIBUTES)))
+        key = join_key(path, V2_GROUP)
+        document = read_document(store, key)
+        if document is not None:
+            return GroupMetadata.from_v2(document, read_document(store, join_key(path, V2_ATTRIBUTES)))
+    except ZarrShardError as error:
+        raise error.at(key=key) from error.__cause__
+    return None
+
+
+def walk_nodes(store: Store, path: str = "") -> Iterator[tuple[str, Node]]:
+    """Every node at and below a path, parents first, siblings in order of their names.
+
+    Folders without a document are looked into as well: v3 groups need none. Chunks are never listed,
+    for what lies below an array is not a node.
+
+    Raises
+    ------
+    MetadataError
+        As `find_node`.
+    """
+    node = find_node(store, path)
+    if node is not None:
+        yield path, node
+    if not isinstance(node, ArrayMetadata):
+        for folder in sorted(store.list_folders(path)):
+            yield from walk_nodes(store, folder)
+
+
+def require_array(store: Store, path: str) -> ArrayMetadata:
+    """Read the metadata of the array at a path.
+
+    Raises
+    ------
+    NodeNotFoundError
+        `not_found`: there is nothing, or a group.
+    MetadataError
+        As `find_node`.
+    """
+    node = find_node(store, path)
+    if isinstance(node, ArrayMetadata):
+        return node
+    if node is None:
+        raise NodeNotFoundError(
+            "not_found", f"there is no Zarr array in {store!r}", key=join_key(path, V3_DOCUMENT)
+        )
+    arrays = [at for at, below in walk_nodes(store, path) if isinstance(below, ArrayMetadata)]
+    raise NodeNotFoundError(
+        "not_found",
+        "expected an array, found a group",
+        key=path or "/",
+        hint=f"Arrays in it: {', '.join(arrays[:10]) or 'none'}{' …' if len(arrays) > 10 else ''}",
+    )

@@ -1,0 +1,260 @@
+"""Opening and creating arrays.
+
+Owns what happens when something is there already: nothing is ever overwritten unless asked for, and data
+that was written under another layout is never read under a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from zarr_shard_codec.array.array import Mode, ShardedArray
+from zarr_shard_codec.array.group import GroupMetadata
+from zarr_shard_codec.array.metadata import ArrayMetadata
+from zarr_shard_codec.array.nodes import DOCUMENTS, V3_DOCUMENT, Node, find_node, join_key, require_array
+from zarr_shard_codec.core.config import DEFAULT_INDEX_CODECS
+from zarr_shard_codec.core.config import NAME as SHARDING
+from zarr_shard_codec.core.data_types import as_dtype, coerce_fill_value, data_type_to_json, fill_value_to_json
+from zarr_shard_codec.core.grid import ChunkOrder
+from zarr_shard_codec.core.protocols import JSON
+from zarr_shard_codec.errors import MetadataError, NodeExistsError, UsageError
+from zarr_shard_codec.stores.protocols import Store
+from zarr_shard_codec.stores.resolve import resolve
+
+Exist = Literal["error", "match", "replace"]
+
+DEFAULT_COMPRESSOR: Final = {"name": "zstd", "configuration": {"level": 1, "checksum": False}}
+
+_CHUNK_KEY: Final = re.compile(r"(c|\d+)([/.]\d+)*", re.ASCII)
+"""What a chunk of any array, in any key encoding, can be named."""
+
+
+def open(  # noqa: A001 - the field's name for it, used as zsc.open
+    path_or_store: Any,
+    mode: Mode = "r",
+    *,
+    path: str = "",
+    metadata: ArrayMetadata | Mapping[str, JSON] | bytes | None = None,
+    chunk_order: ChunkOrder = "lexicographic",
+) -> ShardedArray:
+    """Open an array: sharded or not, Zarr v3 or v2.
+
+    Parameters
+    ----------
+    path_or_store
+        A local path, a URL (`file://`, `s3://`, `gs://`, `az://`, `http://`, …), a `Store`, or a store of
+        obstore.
+    mode
+        `r` to read, `r+` to read and write.
+    path
+        The array's path below that.
+    metadata
+        The array's metadata (a v3 document: bytes, parsed, or `ArrayMetadata`), if it is known: the store
+        is then not touched.
+    chunk_order
+        In which order new shards hold their inner chunks: `lexicographic`, `morton` or `reverse`.
+
+    Returns
+    -------
+    ShardedArray
+
+    Raises
+    ------
+    NodeNotFoundError
+        `not_found`: there is nothing, or a group.
+    MetadataError
+        All problems of the metadata at once.
+    UsageError
+        `invalid_argument`.
+    StoreError
+        `store_failure`, `missing_extra`.
+    """
+    store, _ = resolve(path_or_store)
+    if metadata is None:
+        metadata = require_array(store, path)
+    elif not isinstance(metadata, ArrayMetadata):
+        metadata = ArrayMetadata.from_json(metadata)
+    return ShardedArray(store, path, metadata, mode=mode, chunk_order=chunk_order)
+
+
+async def open_async(path_or_store: Any, mode: Mode = "r", **options: Any) -> ShardedArray:
+    """Open an array as `open` does, without holding up the event loop."""
+    return await asyncio.to_thread(open, path_or_store, mode, **options)
+
+
+def create(
+    path_or_store: Any,
+    *,
+    shape: Sequence[int],
+    dtype: Any,
+    shard_shape: Sequence[int],
+    inner_chunk_shape: Sequence[int],
+    codecs: Sequence[JSON] | None = None,
+    index_codecs: Sequence[JSON] | None = None,
+    index_location: Literal["start", "end"] = "end",
+    fill_value: Any = 0,
+    dimension_names: Sequence[str | None] | None = None,
+    attributes: Mapping[str, JSON] | None = None,
+    chunk_key_encoding: JSON = None,
+    exist: Exist = "error",
+    path: str = "",
+    chunk_order: ChunkOrder = "lexicographic",
+) -> ShardedArray:
+    """Create a sharded array; only its metadata is written.
+
+    Parameters
+    ----------
+    path_or_store, path, chunk_order
+        As for `open`.
+    shape
+        Elements along each axis.
+    dtype
+        A NumPy data type, or the name of a Zarr v3 one.
+    shard_shape, inner_chunk_shape
+        Elements along each axis of a shard, and of an inner chunk, which divides it.
+    codecs
+        The inner codec chain as metadata has it: `[{"name": "bytes", …}, {"name": "zstd", …}]`. Default:
+        little-endian bytes, zstd level 1.
+    index_codecs
+        The index codec chain. Default: little-endian bytes, crc32c (INDEX-CODECS-RECOMMENDED).
+    index_location
+        Where the index stands in a shard.
+    fill_value
+        A scalar, or a fill value as Zarr v3 metadata writes it.
+    dimension_names
+        One name or None for each axis.
+    attributes
+        The user's, JSON.
+    chunk_key_encoding
+        `"default"` or `"v2"`, or the object with a `separator`. Default: `c/0/1`.
+    exist
+        What to do if something is there. `error`: refuse. `match`: open it if its metadata is the same to
+        the last bit, else refuse; safe from many processes at once, and deletes nothing. `replace`:
+        delete the array that is there, metadata first, and create this one.
+
+    Returns
+    -------
+    ShardedArray
+        Open for reading and writing.
+
+    Raises
+    ------
+    MetadataError
+        The arguments make no array; all problems at once.
+    NodeExistsError
+        `already_exists`, `node_mismatch`; `stale_data`: there are chunks without metadata, which would
+        be read as this array's.
+    UsageError, StoreError
+        As `open`.
+    """
+    if exist not in ("error", "match", "replace"):
+        raise UsageError("invalid_argument", f'exist: expected "error", "match" or "replace", found {exist!r}')
+    np_dtype = as_dtype(dtype)
+    endian = {} if np_dtype.itemsize == 1 or np_dtype.kind == "V" else {"configuration": {"endian": "little"}}
+    sharding = {
+        "chunk_shape": _sizes(inner_chunk_shape),
+        "codecs": [{"name": "bytes", **endian}, DEFAULT_COMPRESSOR] if codecs is None else list(codecs),
+        "index_codecs": list(DEFAULT_INDEX_CODECS if index_codecs is None else index_codecs),
+        "index_location": index_location,
+    }
+    document = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": _sizes(shape),
+        "data_type": data_type_to_json(np_dtype),
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": _sizes(shard_shape)}},
+        "chunk_key_encoding": chunk_key_encoding or {"name": "default"},
+        "fill_value": fill_value_to_json(coerce_fill_value(fill_value, np_dtype)),
+        "codecs": [{"name": SHARDING, "configuration": sharding}],
+        "attributes": dict(attributes or {}),
+    }
+    if dimension_names is not None:
+        document["dimension_names"] = list(dimension_names)
+    metadata = ArrayMetadata.from_json(document)
+    # What codecs fill in (blosc's typesize) is written as well.
+    metadata = replace(metadata, codecs=tuple(metadata.chain.to_metadata()))
+    store, _ = resolve(path_or_store)
+    array = ShardedArray(store, path, metadata, mode="r+", chunk_order=chunk_order)
+
+    if exist == "replace":
+        _delete_array(store, path)
+    else:
+        there = find_node(store, path) or _find_behind_chunks(store, path)
+        if there is not None:
+            _require_same(there, metadata, path, exist)
+            return array
+    if not store.create(join_key(path, V3_DOCUMENT), [metadata.to_bytes()]):
+        _require_same(find_node(store, path), metadata, path, exist)  # another process was faster
+    return array
+
+
+async def create_async(path_or_store: Any, **options: Any) -> ShardedArray:
+    """Create an array as `create` does, without holding up the event loop."""
+    return await asyncio.to_thread(create, path_or_store, **options)
+
+
+def _sizes(shape: Sequence[int]) -> list[JSON]:
+    # NumPy's integers are welcome; anything else goes on, to be refused with its place in the document.
+    return [size.item() if isinstance(size, np.integer) else size for size in shape]
+
+
+def _find_behind_chunks(store: Store, path: str) -> Node | None:
+    """Refuse a path without metadata if there are chunks, unless their metadata has come in the meantime."""
+    for key in _chunk_keys(store, path):
+        node = find_node(store, path)
+        if node is None:
+            raise NodeExistsError(
+                "stale_data",
+                "there is a chunk, but no metadata: it would be read as the new array's",
+                key=key,
+                hint='Remove the data, or create the array with exist="replace", which does.',
+            )
+        return node
+    return None
+
+
+def _require_same(there: Node | None, metadata: ArrayMetadata, path: str, exist: Exist) -> None:
+    key = path or "/"
+    if exist != "match":
+        kind = "an array" if isinstance(there, ArrayMetadata) else "a group"
+        raise NodeExistsError(
+            "already_exists",
+            f"there is {kind} already",
+            key=key,
+            hint='exist="match" opens an array that is the same; exist="replace" deletes what is there.',
+        )
+    if not isinstance(there, ArrayMetadata):
+        raise NodeExistsError("node_mismatch", "expected the same array, found a group", key=key)
+    if there != metadata:
+        old, new = there.to_json(), metadata.to_json()
+        names = [name for name in new | old if old.get(name) != new.get(name)]
+        found = "; ".join(f"{name}: asked {new.get(name)!r:.120}, found {old.get(name)!r:.120}" for name in names)
+        raise NodeExistsError(
+            "node_mismatch", f"the array that is there is another one: {found or 'of Zarr v2'}", key=key
+        )
+
+
+def _delete_array(store: Store, path: str) -> None:
+    """Delete an array, its metadata first: a crash in between leaves chunks that nothing reads."""
+    try:
+        there = find_node(store, path)
+    except MetadataError:
+        there = None  # broken metadata may be replaced, too
+    if isinstance(there, GroupMetadata):
+        raise NodeExistsError("already_exists", "a group is never replaced by an array", key=path or "/")
+    for name in sorted(DOCUMENTS):
+        store.delete(join_key(path, name))
+    for key in list(_chunk_keys(store, path)):
+        store.delete(key)
+
+
+def _chunk_keys(store: Store, path: str) -> Iterator[str]:
+    """Keys below a path that a chunk of some array there could have."""
+    prefix = len(join_key(path, ""))
+    return (found.key for found in store.list(path) if _CHUNK_KEY.fullmatch(found.key[prefix:]))

@@ -1,0 +1,64 @@
+"""Resizing: what must go before an array can say that it is smaller.
+
+Owns the order of things. Data beyond the new shape is cleared first and the shape written last, so that
+no crash in between leaves data that a later growth would bring back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from operator import index as as_index
+from typing import TYPE_CHECKING
+
+from zarr_shard_codec.array.documents import dump_document, parse_document
+from zarr_shard_codec.array.metadata import ArrayMetadata
+from zarr_shard_codec.array.nodes import V2_ARRAY, V3_DOCUMENT, join_key, read_document
+from zarr_shard_codec.core.grid import grid_counts
+from zarr_shard_codec.errors import NodeNotFoundError, UsageError
+from zarr_shard_codec.stores.protocols import Store
+
+if TYPE_CHECKING:
+    from zarr_shard_codec.array.array import ShardedArray
+
+
+def check_new_shape(shape: Sequence[int], old: tuple[int, ...]) -> tuple[int, ...]:
+    """Read a new shape. Raises `UsageError` (`invalid_argument`)."""
+    try:
+        new = tuple(as_index(size) for size in shape)
+    except TypeError:
+        new = (-1,)
+    if len(new) != len(old) or any(size < 0 for size in new):
+        raise UsageError("invalid_argument", f"shape: expected {len(old)} sizes of at least 0, found {shape!r}")
+    return new
+
+
+def clear_beyond(array: ShardedArray, new_shape: tuple[int, ...]) -> None:
+    """Delete the objects that lie beyond a smaller shape, and set what edge objects have there to fill value."""
+    counts = grid_counts(new_shape, array.shard_shape)
+    # As far as the objects reach that stay: the rest is deleted as a whole.
+    reach = [
+        min(old, count * size) for old, count, size in zip(array.shape, counts, array.shard_shape, strict=True)
+    ]
+    for axis, size in enumerate(new_shape):
+        if size < reach[axis]:
+            beyond = tuple(slice(size if at == axis else 0, end) for at, end in enumerate(reach))
+            array[beyond] = array.fill_value
+    if any(new < old for new, old in zip(counts, grid_counts(array.shape, array.shard_shape), strict=True)):
+        prefix = len(join_key(array.path, ""))
+        for found in list(array.store.list(array.path)):
+            coords = array.metadata.key_encoding.coords(found.key[prefix:], array.ndim)
+            if coords is not None and any(at >= count for at, count in zip(coords, counts, strict=True)):
+                array.store.delete(found.key)
+
+
+def write_shape(
+    store: Store, path: str, metadata: ArrayMetadata, new_shape: tuple[int, ...]
+) -> ArrayMetadata:
+    """Write the metadata document with another shape, and nothing else in it changed."""
+    key = join_key(path, V3_DOCUMENT if metadata.zarr_format == 3 else V2_ARRAY)
+    document = read_document(store, key)
+    if document is None:
+        raise NodeNotFoundError("not_found", "the array's metadata is gone", key=key)
+    store.write(key, [dump_document(parse_document(document) | {"shape": list(new_shape)})])
+    return replace(metadata, shape=new_shape)

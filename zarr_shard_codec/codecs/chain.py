@@ -1,0 +1,317 @@
+"""A codec chain: array→array codecs, one array→bytes codec, bytes→bytes codecs, for one chunk spec.
+
+Owns the order of codecs, and what every chunk can do whatever its codecs are: be read or changed, whole
+or in part. A part is read without the rest only where the array→bytes codec can (a shard), with nothing
+but transposes before it and nothing after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol, Self, cast, runtime_checkable
+
+import numpy as np
+
+from zarr_shard_codec.codecs.registry import get_factory, known_names
+from zarr_shard_codec.codecs.transpose import TransposeCodec
+from zarr_shard_codec.core.extensions import parse_extension
+from zarr_shard_codec.core.fill import filled, is_filled
+from zarr_shard_codec.core.grid import ChunkOrder
+from zarr_shard_codec.core.plans import Bounds, DecodeJob, EncodeJob, Plan, Update, covers, hold
+from zarr_shard_codec.core.protocols import (
+    JSON,
+    ArrayArrayCodec,
+    ArrayBytesCodec,
+    BytesBytesCodec,
+    ChunkSpec,
+    Codec,
+    Kind,
+)
+from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
+from zarr_shard_codec.core.selection import Box, box_slices
+from zarr_shard_codec.errors import CorruptShardError, MetadataError, Problem
+
+_KIND_WORDS: Final[dict[Kind, str]] = {
+    "array_array": "array→array",
+    "array_bytes": "array→bytes",
+    "bytes_bytes": "bytes→bytes",
+}
+
+
+@runtime_checkable
+class PartialCodec(Protocol):
+    """An array→bytes codec whose bytes can be read and changed in part: sharding."""
+
+    def plan_read(
+        self, box: Box, target: np.ndarray[Any, Any], bounds: Bounds, extent: ByteRange | None
+    ) -> Plan[list[DecodeJob] | None]:
+        """Plan to read the box into the target; see `plans.read_shard`."""
+        ...
+
+    def plan_write(self, box: Box, value: np.ndarray[Any, Any], bounds: Bounds) -> Plan[Update]:
+        """Plan to set the box to a value; see `plans.write_shard`."""
+        ...
+
+    def with_chunk_order(self, chunk_order: ChunkOrder) -> Self:
+        """Return the same codec, writing inner chunks in another order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CodecChain:
+    """The codecs of one chunk.
+
+    Attributes
+    ----------
+    spec
+        The chunk: what `encode` takes and `decode` gives back.
+    array_array, array_bytes, bytes_bytes
+        The codecs, in the order in which they encode.
+    limits
+        For each bytes→bytes codec: no more bytes than this may come out of decoding it.
+    partial
+        The array→bytes codec, if the chunk can be read in part through it.
+    """
+
+    spec: ChunkSpec
+    array_array: tuple[ArrayArrayCodec, ...]
+    array_bytes: ArrayBytesCodec
+    bytes_bytes: tuple[BytesBytesCodec, ...]
+    limits: tuple[int, ...]
+    partial: PartialCodec | None
+
+    @classmethod
+    def build(
+        cls,
+        spec: ChunkSpec,
+        array_array: Sequence[ArrayArrayCodec],
+        array_bytes: ArrayBytesCodec,
+        bytes_bytes: Sequence[BytesBytesCodec],
+    ) -> Self:
+        """Join codecs that were built for each other."""
+        limits = [array_bytes.max_encoded_nbytes]
+        for codec in bytes_bytes:
+            limits.append(codec.max_encoded_nbytes(limits[-1]))
+        partial = None
+        if (
+            isinstance(array_bytes, PartialCodec)
+            and not bytes_bytes
+            and all(isinstance(codec, TransposeCodec) for codec in array_array)
+        ):
+            partial = array_bytes
+        return cls(
+            spec,
+            tuple(array_array),
+            array_bytes,
+            tuple(bytes_bytes),
+            tuple(limits[: len(bytes_bytes)]),
+            partial,
+        )
+
+    @classmethod
+    def from_metadata(cls, codecs: Sequence[JSON], spec: ChunkSpec, *, path: str = "codecs") -> Self:
+        """Build the chain that a metadata document names.
+
+        Parameters
+        ----------
+        codecs
+            The list of codecs, as parsed JSON.
+        spec
+            The chunk that the chain encodes.
+        path
+            Where the list stands in its document, for messages.
+
+        Raises
+        ------
+        MetadataError
+            With all problems of all codecs at once: `unknown_codec`, `codec_chain_order`, and whatever the
+            codecs find wrong with their configurations.
+        """
+        problems: list[Problem] = []
+        chosen: dict[Kind, list[Codec]] = {"array_array": [], "array_bytes": [], "bytes_bytes": []}
+        current, unknown_kinds = spec, False
+        for at, item in enumerate(codecs):
+            here = f"{path}[{at}]"
+            try:
+                codec = _build_codec(item, current, here)
+            except MetadataError as error:
+                unknown_kinds = True
+                problems += error.problems
+                continue
+            problems += _order_problems(codec, chosen, here)
+            chosen[codec.kind].append(codec)
+            if codec.kind == "array_array":
+                current = cast("ArrayArrayCodec", codec).encoded_spec
+        if not chosen["array_bytes"] and not unknown_kinds:
+            message = "expected exactly one array→bytes codec, found none"
+            problems.append(Problem(path, "codec_chain_order", message))
+        if problems:
+            raise MetadataError(problems)
+        return cls.build(
+            spec,
+            cast("list[ArrayArrayCodec]", chosen["array_array"]),
+            cast("ArrayBytesCodec", chosen["array_bytes"][0]),
+            cast("list[BytesBytesCodec]", chosen["bytes_bytes"]),
+        )
+
+    def to_metadata(self) -> list[dict[str, JSON]]:
+        """The chain as a metadata document names it."""
+        return [codec.to_metadata() for codec in (*self.array_array, self.array_bytes, *self.bytes_bytes)]
+
+    def with_chunk_order(self, chunk_order: ChunkOrder) -> Self:
+        """Return the same chain, its shards (if any) writing inner chunks in another order."""
+        if not isinstance(self.array_bytes, PartialCodec):
+            return self
+        array_bytes = cast("ArrayBytesCodec", self.array_bytes.with_chunk_order(chunk_order))
+        return self.build(self.spec, self.array_array, array_bytes, self.bytes_bytes)
+
+    @property
+    def encoded_nbytes(self) -> int | None:
+        """Size in bytes of every encoded chunk; None where it varies."""
+        nbytes = self.array_bytes.encoded_nbytes
+        for codec in self.bytes_bytes:
+            nbytes = None if nbytes is None else codec.encoded_nbytes(nbytes)
+        return nbytes
+
+    @property
+    def max_encoded_nbytes(self) -> int:
+        """No encoded chunk is larger than this, in bytes."""
+        nbytes = self.array_bytes.max_encoded_nbytes
+        for codec in self.bytes_bytes:
+            nbytes = codec.max_encoded_nbytes(nbytes)
+        return nbytes
+
+    @property
+    def reads_partially(self) -> bool:
+        """Whether a part of the chunk can be read without all of its bytes."""
+        return self.partial is not None
+
+    def encode(self, array: np.ndarray[Any, Any]) -> Buffer:
+        """Encode one chunk, an array of the spec's shape and dtype."""
+        for array_codec in self.array_array:
+            array = array_codec.encode(array)
+        encoded = self.array_bytes.encode(array)
+        for codec in self.bytes_bytes:
+            encoded = codec.encode(encoded)
+        return encoded
+
+    def decode(self, encoded: Buffer) -> np.ndarray[Any, Any]:
+        """Decode one chunk; possibly a read-only view of the bytes.
+
+        Raises
+        ------
+        CorruptShardError
+            `inner_chunk_checksum_mismatch`, `inner_chunk_undecodable`, `inner_chunk_wrong_size`; for a
+            chunk that is itself a shard, whatever is wrong with that.
+        """
+        for codec, limit in zip(reversed(self.bytes_bytes), reversed(self.limits), strict=True):
+            encoded = codec.decode(encoded, max_nbytes=limit)
+        array = self.array_bytes.decode(encoded)
+        for array_codec in reversed(self.array_array):
+            array = array_codec.decode(array)
+        if array.shape != self.spec.shape:
+            raise CorruptShardError(
+                "inner_chunk_wrong_size", f"expected a chunk of shape {self.spec.shape}, found {array.shape}"
+            )
+        return array
+
+    def plan_read(
+        self, box: Box, target: np.ndarray[Any, Any], bounds: Bounds, extent: ByteRange | None = None
+    ) -> Plan[list[DecodeJob] | None]:
+        """Plan to read part of the chunk; the parameters are those of `plans.read_shard`."""
+        if self.partial is not None:
+            box, bounds, target = self._transposed(box, bounds, target)
+            return (yield from self.partial.plan_read(box, target, bounds, extent))
+        answer = yield [WHOLE if extent is None else extent]
+        return None if answer is None else [DecodeJob(self, answer[0], box_slices(box), target, None)]
+
+    def plan_write(self, box: Box, value: np.ndarray[Any, Any], bounds: Bounds) -> Plan[Update]:
+        """Plan to set part of the chunk; the parameters are those of `plans.write_shard`."""
+        if self.partial is not None:
+            box, bounds, value = self._transposed(box, bounds, value)
+            return (yield from self.partial.plan_write(box, value, bounds))
+        answer = None if covers(box, bounds) else (yield [WHOLE])
+        return Update([EncodeJob(self, None if answer is None else answer[0], box, value, bounds, None)])
+
+    def update(
+        self, old: Buffer | None, box: Box, value: np.ndarray[Any, Any], bounds: Bounds
+    ) -> Buffer | None:
+        """Encode the chunk anew with the box set to a value, in memory.
+
+        Parameters
+        ----------
+        old
+            The encoded chunk until now; None if it was empty, or if the box covers the bounds.
+        box, value
+            What changes, in elements of the chunk, and what it becomes: an array of the box's shape.
+        bounds
+            How much of the chunk lies inside the array.
+
+        Returns
+        -------
+        Buffer or None
+            None if every element now has the fill value's bits.
+        """
+        if self.partial is not None:
+            update = hold(self.plan_write(box, value, bounds), old)
+            parts = update.finish([job.run() for job in update.jobs])
+            return None if parts is None else b"".join(parts)
+        if value.shape == self.spec.shape:
+            array = value
+        else:
+            # Elements outside the bounds become fill value here, whatever the old chunk had there.
+            array = filled(self.spec.shape, self.spec.fill_value)
+            if old is not None:
+                inside = tuple(slice(0, size) for size in bounds)
+                array[inside] = self.decode(old)[inside]
+            array[box_slices(box)] = value
+        return None if is_filled(array, self.spec.fill_value) else self.encode(array)
+
+    def untransposed(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Bring a shape that the array→bytes codec has (of its inner chunks) back to the chunk's own axes."""
+        for codec in reversed(self.array_array):
+            if isinstance(codec, TransposeCodec):
+                shape = tuple(shape[codec.order.index(axis)] for axis in range(len(shape)))
+        return tuple(shape)
+
+    def _transposed(
+        self, box: Box, bounds: Bounds, values: np.ndarray[Any, Any]
+    ) -> tuple[Box, Bounds, np.ndarray[Any, Any]]:
+        """Bring a box and its values to the axes that the array→bytes codec sees: views, no copy."""
+        for codec in self.array_array:
+            order = cast("TransposeCodec", codec).order
+            box, bounds = tuple(box[at] for at in order), tuple(bounds[at] for at in order)
+            values = values.transpose(order)
+        return box, bounds, values
+
+
+def _build_codec(item: JSON, spec: ChunkSpec, path: str) -> Codec:
+    # Bytes cannot be decoded without every codec, so "must_understand": false changes nothing here.
+    extension = parse_extension(item, path, ignorable=True)
+    factory = get_factory(extension.name)
+    if factory is None:
+        message = f"expected one of {', '.join(sorted(known_names()))}; found {extension.name!r}"
+        raise MetadataError([Problem(f"{path}.name", "unknown_codec", message)])
+    try:
+        return factory(extension.name, extension.configuration, spec)
+    except MetadataError as error:
+        inside = f"{path}.configuration"
+        raise MetadataError(
+            [replace(problem, path=_join(inside, problem.path)) for problem in error.problems]
+        ) from error
+
+
+def _order_problems(codec: Codec, before: dict[Kind, list[Codec]], path: str) -> list[Problem]:
+    name, kind = codec.to_metadata()["name"], _KIND_WORDS[codec.kind]
+    if codec.kind == "bytes_bytes":
+        wrong = "stands before the array→bytes codec" if not before["array_bytes"] else None
+    else:
+        wrong = "stands after the array→bytes codec" if before["array_bytes"] else None
+    if wrong is None:
+        return []
+    return [Problem(path, "codec_chain_order", f"the {kind} codec {name!r} {wrong}")]
+
+
+def _join(path: str, more: str) -> str:
+    return f"{path}.{more}" if more and not more.startswith("[") else path + more

@@ -1,0 +1,275 @@
+"""sharding_indexed (array→bytes): many encoded inner chunks and an index in one shard.
+
+Owns the codec as metadata names it: what joins the inner chain, the index chain and the plans. The
+conversations themselves stand in `core.plans`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+
+from zarr_shard_codec.codecs.chain import CodecChain
+from zarr_shard_codec.core import plans
+from zarr_shard_codec.core.config import NAME, ShardingConfig, parse_config
+from zarr_shard_codec.core.data_types import as_dtype, coerce_fill_value
+from zarr_shard_codec.core.grid import ChunkOrder, Coords, grid_counts, write_order
+from zarr_shard_codec.core.index import ShardIndex
+from zarr_shard_codec.core.layout import IndexLocation
+from zarr_shard_codec.core.plans import Bounds, DecodeJob, Plan, Update
+from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
+from zarr_shard_codec.core.ranges import Buffer, ByteRange
+from zarr_shard_codec.core.selection import Box, box_shape, parse_selection, whole_box
+from zarr_shard_codec.errors import CorruptShardError, MetadataError, Problem, UsageError
+
+_SLACK_NBYTES: Final = 1 << 16
+"""Unused bytes that a shard inside another codec (gzip after the shard) may always have."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardingCodec:
+    """The codec for shards of one shape, dtype and fill value. Immutable, and safe to share.
+
+    Attributes
+    ----------
+    spec
+        The shard as an array.
+    config
+        What the metadata says.
+    inner
+        The codec chain of an inner chunk.
+    index_chain
+        The codec chain of the index.
+    chunk_order
+        In which order encoded inner chunks are written.
+    chunks_per_shard
+        Inner chunks along each axis of the shard.
+    index_nbytes
+        Size of the encoded index in bytes.
+    """
+
+    kind: ClassVar[Kind] = "array_bytes"
+
+    spec: ChunkSpec
+    config: ShardingConfig
+    inner: CodecChain
+    index_chain: CodecChain
+    chunk_order: ChunkOrder
+    chunks_per_shard: Coords
+    index_nbytes: int
+
+    @classmethod
+    def from_metadata(
+        cls,
+        configuration: Mapping[str, JSON],
+        *,
+        shard_shape: tuple[int, ...],
+        dtype: Any,
+        fill_value: Any = 0,
+        chunk_order: ChunkOrder = "lexicographic",
+    ) -> Self:
+        """Build the codec from its `configuration` in array metadata.
+
+        Parameters
+        ----------
+        configuration
+            The parsed JSON object: `chunk_shape`, `codecs`, `index_codecs`, `index_location`.
+        shard_shape
+            Shape of a shard, in elements.
+        dtype
+            NumPy data type of the array, or the name of a Zarr v3 one.
+        fill_value
+            A scalar, or a fill value as Zarr v3 metadata writes it (`"NaN"`, `"0x7fc00001"`, …).
+        chunk_order
+            `lexicographic`, `morton` or `reverse`: the order in which inner chunks are written. Every
+            reader reads any order (ORDER-ANY); it never enters the metadata.
+
+        Raises
+        ------
+        MetadataError
+            With every problem at once; see `errors.Reason`, "a metadata document".
+        UsageError
+            `invalid_argument`: the chunk order.
+        """
+        dtype = as_dtype(dtype)
+        spec = ChunkSpec(tuple(shard_shape), dtype, coerce_fill_value(fill_value, dtype))
+        return cls._for_spec(configuration, spec).with_chunk_order(chunk_order)
+
+    @classmethod
+    def _for_spec(cls, configuration: Mapping[str, JSON], spec: ChunkSpec) -> Self:
+        config, problems = parse_config(configuration, spec.shape)
+        inner_shape = spec.shape if config is None else config.inner_chunk_shape
+        counts = grid_counts(spec.shape, inner_shape)
+        # With a shape that cannot be, the codecs are still checked, so that all problems show at once.
+        inner = _chain(configuration, "codecs", replace(spec, shape=inner_shape), problems)
+        index_spec = ChunkSpec((*counts, 2), np.dtype(np.uint64), np.zeros((), np.uint64))
+        index_chain = _chain(configuration, "index_codecs", index_spec, problems)
+        index_nbytes = None if index_chain is None else index_chain.encoded_nbytes
+        if index_chain is not None and index_nbytes is None:
+            message = "index codecs must have a fixed encoded size, so none may compress"
+            problems.append(Problem("index_codecs", "index_codec_variable_size", message))
+        if problems or config is None or inner is None or index_chain is None or index_nbytes is None:
+            raise MetadataError(problems)
+        return cls(spec, config, inner, index_chain, "lexicographic", counts, index_nbytes)
+
+    def to_metadata(self) -> dict[str, JSON]:
+        """The codec as array metadata names it."""
+        configuration = {
+            "chunk_shape": list(self.config.inner_chunk_shape),
+            "codecs": self.inner.to_metadata(),
+            "index_codecs": self.index_chain.to_metadata(),
+            "index_location": self.config.index_location,
+        }
+        return {"name": NAME, "configuration": configuration}
+
+    def with_chunk_order(self, chunk_order: ChunkOrder) -> Self:
+        """Return the same codec, writing inner chunks (at every level of nesting) in another order."""
+        write_order(chunk_order, ())  # refuses an unknown name
+        return replace(self, chunk_order=chunk_order, inner=self.inner.with_chunk_order(chunk_order))
+
+    @property
+    def index_location(self) -> IndexLocation:
+        """Where the index stands in the shard."""
+        return self.config.index_location
+
+    @property
+    def encoded_nbytes(self) -> None:
+        """Encoded shards vary in size: empty inner chunks take no bytes."""
+        return
+
+    @property
+    def max_encoded_nbytes(self) -> int:
+        """More bytes than any sane shard has: twice its chunks and index, and some."""
+        return (
+            2 * (prod(self.chunks_per_shard) * self.inner.max_encoded_nbytes + self.index_nbytes)
+            + _SLACK_NBYTES
+        )
+
+    def encode(self, array: np.ndarray[Any, Any]) -> bytes:
+        """Encode a whole shard.
+
+        Parameters
+        ----------
+        array
+            Shape and dtype of the spec, any byte order and strides.
+
+        Returns
+        -------
+        bytes
+            The shard: inner chunks and index. Chunks that are all fill value, bit for bit, are empty entries.
+
+        Raises
+        ------
+        UsageError
+            `value_shape_mismatch`, `value_type_mismatch`.
+        """
+        return b"".join(self.encode_parts(array))
+
+    def encode_parts(self, array: np.ndarray[Any, Any]) -> list[Buffer]:
+        """Encode a whole shard as `encode` does, its parts (encoded inner chunks, the index) not joined."""
+        if array.shape != self.spec.shape:
+            raise UsageError(
+                "value_shape_mismatch", f"expected an array of shape {self.spec.shape}, found {array.shape}"
+            )
+        if array.dtype.newbyteorder("=") != self.spec.dtype:
+            raise UsageError("value_type_mismatch", f"expected dtype {self.spec.dtype}, found {array.dtype}")
+        array = array.astype(self.spec.dtype, copy=False)
+        update = plans.hold(self.plan_write(whole_box(array.shape), array, array.shape), None)
+        parts = update.finish([job.run() for job in update.jobs])
+        # A codec gives bytes for every array; only a store can leave an all-empty shard out.
+        return plans.shard_parts(self, {}) if parts is None else parts
+
+    def decode(self, encoded: Buffer, selection: Any = ...) -> Any:
+        """Decode a shard, or the part of it that `selection` names.
+
+        Parameters
+        ----------
+        encoded
+            The whole shard, index included.
+        selection
+            A NumPy basic selection over the shard shape: integers, slices with any step, Ellipsis.
+
+        Returns
+        -------
+        ndarray
+            New memory; dtype of the spec, shape as NumPy gives it for `whole[selection]` (a scalar where
+            NumPy gives one).
+
+        Raises
+        ------
+        CorruptShardError
+            `shard_too_short`, `index_checksum_mismatch`, `index_undecodable`, and for the inner chunks
+            that are touched: `entry_half_empty`, `entry_zero_length`, `entry_out_of_bounds`,
+            `inner_chunk_checksum_mismatch`, `inner_chunk_undecodable`, `inner_chunk_wrong_size`.
+        SelectionError
+            `selection_out_of_bounds`, `selection_invalid`.
+        """
+        wanted = parse_selection(selection, self.spec.shape)
+        index = plans.cut_index(self, encoded)
+        block = np.empty(box_shape(wanted.box), self.spec.dtype)
+        extent = plans.whole_of(encoded)
+        for job in plans.hold(
+            plans.read_parts(self, index, wanted.box, block, self.spec.shape, extent), encoded
+        ):
+            job.run()
+        return wanted.result(block)
+
+    def read_index(self, encoded: Buffer) -> ShardIndex:
+        """Decode the index of a whole shard; its entries are not checked here.
+
+        Raises
+        ------
+        CorruptShardError
+            `shard_too_short`, `index_checksum_mismatch`, `index_undecodable`.
+        """
+        return plans.cut_index(self, encoded)
+
+    def decode_index(self, encoded: Buffer) -> ShardIndex:
+        """Decode the bytes of an index, and nothing but them. Raises as `read_index`."""
+        try:
+            table = self.index_chain.decode(encoded)
+        except CorruptShardError as error:
+            checksum = error.reason == "inner_chunk_checksum_mismatch"
+            raise CorruptShardError(
+                "index_checksum_mismatch" if checksum else "index_undecodable",
+                f"the shard index: {error.message}",
+                hint="The shard was damaged, or is not one: the index is not where or what the metadata says.",
+            ) from error
+        entries = np.ascontiguousarray(table, np.uint64).reshape(-1, 2)
+        return ShardIndex(entries, self.chunks_per_shard)
+
+    def encode_index(self, index: ShardIndex) -> Buffer:
+        """Undo `decode_index`: exactly `index_nbytes` bytes."""
+        return self.index_chain.encode(index.entries.reshape(*self.chunks_per_shard, 2))
+
+    def plan_read(
+        self, box: Box, target: np.ndarray[Any, Any], bounds: Bounds, extent: ByteRange | None = None
+    ) -> Plan[list[DecodeJob] | None]:
+        """Plan to read part of a shard; see `plans.read_shard`."""
+        return plans.read_shard(self, box, target, bounds, extent)
+
+    def plan_write(self, box: Box, value: np.ndarray[Any, Any], bounds: Bounds) -> Plan[Update]:
+        """Plan to set part of a shard; see `plans.write_shard`."""
+        return plans.write_shard(self, box, value, bounds)
+
+
+def build(name: str, configuration: Mapping[str, JSON], spec: ChunkSpec) -> ShardingCodec:  # noqa: ARG001
+    """Build the codec for a spec: the registry's factory. Raises `MetadataError`."""
+    return ShardingCodec._for_spec(configuration, spec)  # noqa: SLF001
+
+
+def _chain(
+    configuration: Mapping[str, JSON], key: str, spec: ChunkSpec, problems: list[Problem]
+) -> CodecChain | None:
+    codecs = configuration.get(key)
+    if not isinstance(codecs, list | tuple):
+        return None  # a problem already
+    try:
+        return CodecChain.from_metadata(codecs, spec, path=key)
+    except MetadataError as error:
+        problems += error.problems
+        return None

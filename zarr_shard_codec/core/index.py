@@ -1,0 +1,126 @@
+"""The shard index: where each inner chunk lies, and which ones are empty.
+
+Owns the (offset, nbytes) table alone. Where chunks are *put* is `layout`'s business; how the table
+becomes bytes is that of the index codecs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+
+from zarr_shard_codec.core.grid import Coords, to_coords, to_linear
+from zarr_shard_codec.core.ranges import ByteRange
+from zarr_shard_codec.errors import CorruptShardError, Reason
+
+EMPTY: Final = 2**64 - 1
+"""Offset and nbytes of an empty entry (INDEX-EMPTY)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardIndex:
+    """The index of one shard.
+
+    Attributes
+    ----------
+    entries
+        uint64, shape `(prod(chunks_per_shard), 2)`: offset and nbytes of each inner chunk in C order.
+    chunks_per_shard
+        Inner chunks along each axis of the shard.
+    """
+
+    entries: np.ndarray[Any, np.dtype[np.uint64]]
+    chunks_per_shard: Coords
+
+    @classmethod
+    def empty(cls, chunks_per_shard: Coords) -> ShardIndex:
+        """Make an index in which every entry is empty."""
+        return cls(np.full((prod(chunks_per_shard), 2), EMPTY, np.uint64), chunks_per_shard)
+
+    def __len__(self) -> int:
+        """Inner chunks per shard, empty ones included."""
+        return len(self.entries)
+
+    def __getitem__(self, coords: Sequence[int]) -> ByteRange | None:
+        """Where an inner chunk lies; None if it is empty.
+
+        Raises `CorruptShardError` (`entry_half_empty`, `entry_zero_length`).
+        """
+        linear = to_linear(coords, self.chunks_per_shard)
+        ranges = self.ranges(np.array([linear]))
+        return ranges[0] if ranges else None
+
+    @property
+    def present(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Linear indices of the entries that are not empty, ascending; entries may still be broken."""
+        return np.flatnonzero((self.entries != EMPTY).any(axis=1))
+
+    def present_among(self, linear: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Those of the given linear indices whose entries are not empty."""
+        present: np.ndarray[Any, Any] = linear[(self.entries[linear] != EMPTY).any(axis=1)]
+        return present
+
+    def ranges(self, present: np.ndarray[Any, Any], *, shard_nbytes: int | None = None) -> list[ByteRange]:
+        """Byte ranges of the given entries, empty ones left out, each checked before it is trusted.
+
+        Parameters
+        ----------
+        present
+            Linear indices.
+        shard_nbytes
+            Size of the shard, where it is known: no range may reach past it.
+
+        Raises
+        ------
+        CorruptShardError
+            `entry_half_empty`, `entry_zero_length`, `entry_out_of_bounds`: the first entry that is so.
+        """
+        present = self.present_among(present)
+        table = self.entries[present]
+        for reason, broken in faults(table, shard_nbytes).items():
+            if broken.any():
+                at = int(np.flatnonzero(broken)[0])
+                raise entry_error(
+                    reason, table[at], to_coords(int(present[at]), self.chunks_per_shard), shard_nbytes
+                )
+        return [ByteRange(offset, nbytes) for offset, nbytes in table.tolist()]
+
+
+def faults(table: np.ndarray[Any, Any], shard_nbytes: int | None) -> dict[Reason, np.ndarray[Any, Any]]:
+    """Which entries of a table break which rule: a mask for each reason.
+
+    An entry has one fault at most, the first in this order: half empty, zero length, out of bounds.
+    """
+    offset, nbytes = table[:, 0], table[:, 1]
+    half_empty = (offset == EMPTY) != (nbytes == EMPTY)
+    zero_length = (nbytes == 0) & ~half_empty
+    found: dict[Reason, np.ndarray[Any, Any]] = {
+        "entry_half_empty": half_empty,
+        "entry_zero_length": zero_length,
+    }
+    if shard_nbytes is not None:
+        # Never `offset + nbytes`: a corrupt pair of uint64 would wrap there, and pass.
+        size = np.uint64(shard_nbytes)
+        outside = (nbytes > size) | (offset > size - np.minimum(nbytes, size))
+        empty = (offset == EMPTY) & (nbytes == EMPTY)
+        found["entry_out_of_bounds"] = outside & ~empty & ~half_empty & ~zero_length
+    return found
+
+
+def entry_error(
+    reason: Reason, entry: Sequence[Any], coords: Coords, shard_nbytes: int | None
+) -> CorruptShardError:
+    """The error for one broken entry, in words."""
+    offset, nbytes = (int(number) for number in entry)
+    rule = {
+        "entry_half_empty": "offset and nbytes must both be 2^64-1 (an empty entry) or neither",
+        "entry_zero_length": "an encoded inner chunk has at least one byte",
+        "entry_out_of_bounds": f"the shard has {shard_nbytes} bytes",
+    }[reason]
+    return CorruptShardError(
+        reason, f"index entry (offset {offset}, nbytes {nbytes}): {rule}", inner_chunk=coords
+    )

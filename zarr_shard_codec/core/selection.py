@@ -1,0 +1,202 @@
+"""A NumPy basic selection: which chunks of a regular grid, which part of each, and where it lands.
+
+Owns the arithmetic between a selection, a grid of chunks and the block of values that is read or
+written. The same projection serves an array cut into shards and a shard cut into inner chunks.
+
+A selection becomes a *box* first: one ascending `range` an axis. What NumPy does beyond that (an integer
+drops its axis, a negative step reverses it) is one basic index applied to the block of the box's shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import index as as_index
+from typing import Any
+
+import numpy as np
+
+from zarr_shard_codec.errors import SelectionError
+
+Box = tuple[range, ...]
+"""The wanted indices along each axis: ascending, step at least 1, within the shape."""
+
+
+def whole_box(shape: Iterable[int]) -> Box:
+    """Every element of a shape."""
+    return tuple(range(size) for size in shape)
+
+
+def box_shape(box: Box) -> tuple[int, ...]:
+    """Shape of the block of values that a box names."""
+    return tuple(len(wanted) for wanted in box)
+
+
+def box_slices(box: Box) -> tuple[slice, ...]:
+    """The box as slices, to index a NumPy array with."""
+    return tuple(slice(wanted.start, wanted.stop, wanted.step) for wanted in box)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A selection over an array of known shape.
+
+    Attributes
+    ----------
+    box
+        The elements that it names, ascending.
+    finish
+        A basic index that makes NumPy's result of a block of the box's shape.
+    """
+
+    box: Box
+    finish: tuple[Any, ...]
+
+    @property
+    def result_shape(self) -> tuple[int, ...]:
+        """Shape of `whole[selection]` as NumPy gives it."""
+        return tuple(
+            len(wanted)
+            for wanted, step in zip(self.box, self.finish, strict=False)
+            if isinstance(step, slice)
+        )
+
+    def result(self, block: np.ndarray[Any, Any]) -> Any:
+        """Make NumPy's `whole[selection]` (an array, or a scalar) of the block that the box names."""
+        return block[self.finish]
+
+    def block(self, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Bring a value that is assigned to the selection to the box's shape: a view, broadcast if need be.
+
+        Raises
+        ------
+        ValueError
+            NumPy's, when the value does not broadcast to the selection's shape.
+        """
+        # As NumPy does: leading axes of length one may be too many, never too few.
+        while value.ndim > len(self.result_shape) and value.shape[0] == 1:
+            value = value[0]
+        value = np.broadcast_to(value, self.result_shape)
+        steps = self.finish[: len(self.box)]
+        full = value[tuple(slice(None) if isinstance(step, slice) else np.newaxis for step in steps)]
+        return full[tuple(step if isinstance(step, slice) else slice(None) for step in steps)]
+
+
+def parse_selection(selection: object, shape: Sequence[int]) -> Selection:
+    """Understand integers, slices with any step and one Ellipsis, over an array of `shape`.
+
+    Raises
+    ------
+    SelectionError
+        `selection_out_of_bounds`: an integer that the axis does not have, or too many of them;
+        `selection_invalid`: anything that is not a basic selection (lists, masks, newaxis).
+    """
+    given = selection if isinstance(selection, tuple) else (selection,)
+    ellipses = sum(item is Ellipsis for item in given)
+    if ellipses > 1:
+        raise SelectionError("selection_invalid", "a selection has at most one Ellipsis")
+    if len(given) - ellipses > len(shape):
+        raise SelectionError(
+            "selection_out_of_bounds",
+            f"{len(given) - ellipses} indices for an array of {len(shape)} dimensions",
+        )
+    at = next((i for i, item in enumerate(given) if item is Ellipsis), len(given))
+    filler = (slice(None),) * (len(shape) - (len(given) - ellipses))
+    items = (*given[:at], *filler, *given[at + 1 :])
+
+    box: list[range] = []
+    finish: list[Any] = []
+    for axis, (item, size) in enumerate(zip(items, shape, strict=True)):
+        if isinstance(item, slice):
+            wanted = _range_of(item, size, axis)
+            finish.append(slice(None) if wanted.step > 0 else slice(None, None, -1))
+            box.append(wanted if wanted.step > 0 else wanted[::-1])
+        else:
+            at_index = _integer(item, size, axis)
+            finish.append(0)
+            box.append(range(at_index, at_index + 1))
+    if ellipses:  # NumPy then gives an array of no dimensions where it would give a scalar
+        finish.append(Ellipsis)
+    return Selection(tuple(box), tuple(finish))
+
+
+def _range_of(item: slice, size: int, axis: int) -> range:
+    try:
+        return range(*item.indices(size))
+    except (TypeError, ValueError) as error:
+        raise SelectionError("selection_invalid", f"axis {axis}: {item}: {error}") from None
+
+
+def _integer(item: object, size: int, axis: int) -> int:
+    if isinstance(item, bool | np.bool_) or not hasattr(item, "__index__"):
+        raise SelectionError(
+            "selection_invalid",
+            f"axis {axis}: expected an integer, a slice or Ellipsis, found {type(item).__name__}",
+            hint="Index lists and masks are not basic selections: read the slice that covers them.",
+        )
+    try:
+        value = as_index(item)  # type: ignore[call-overload]
+    except TypeError as error:  # an array of more than one element
+        raise SelectionError("selection_invalid", f"axis {axis}: {error}") from None
+    if not -size <= value < size:
+        raise SelectionError(
+            "selection_out_of_bounds", f"index {value} is out of bounds for axis {axis} with size {size}"
+        )
+    return int(value) % size
+
+
+@dataclass(frozen=True, slots=True)
+class AxisProjection:
+    """One axis of a box, cut by a regular grid.
+
+    Attributes
+    ----------
+    wanted
+        The box along this axis.
+    chunk_size
+        Elements per chunk along this axis.
+    chunks
+        Which chunks are touched: their coordinates along this axis, ascending.
+    """
+
+    wanted: range
+    chunk_size: int
+    chunks: range | np.ndarray[Any, Any]
+
+    def coords(self) -> Sequence[int]:
+        """The touched chunks' coordinates as Python integers."""
+        return self.chunks if isinstance(self.chunks, range) else self.chunks.tolist()
+
+    def part(self, chunk: int) -> tuple[range, slice]:
+        """Indices wanted within that chunk, and where they land in the block."""
+        start, step, size = self.wanted.start, self.wanted.step, self.chunk_size
+        low = chunk * size
+        first = max(0, -((start - low) // step))
+        last = min(len(self.wanted), -((start - low - size) // step))
+        begin = start + first * step - low
+        return range(begin, begin + (last - first) * step, step), slice(first, last)
+
+
+def project(box: Box, chunk_shape: Sequence[int]) -> tuple[AxisProjection, ...]:
+    """Cut a box by a grid of chunks, axis by axis. Empty boxes touch no chunk."""
+    axes: list[AxisProjection] = []
+    for wanted, size in zip(box, chunk_shape, strict=True):
+        chunks: range | np.ndarray[Any, Any]
+        if not wanted:
+            chunks = range(0)
+        elif wanted.step <= size:
+            chunks = range(wanted[0] // size, wanted[-1] // size + 1)
+        else:  # some chunks lie between two wanted indices
+            chunks = np.arange(wanted.start, wanted.stop, wanted.step) // size
+        axes.append(AxisProjection(wanted, size, chunks))
+    return tuple(axes)
+
+
+def linear_chunks(axes: Sequence[AxisProjection], counts: Sequence[int]) -> np.ndarray[Any, Any]:
+    """Linear (C order) indices of all chunks that a projection touches, in C order: int64, one a chunk."""
+    linear = np.zeros(1, np.int64)
+    for axis, count in zip(axes, counts, strict=True):
+        chunks = axis.chunks
+        along = np.arange(chunks.start, chunks.stop) if isinstance(chunks, range) else chunks
+        linear = (linear[:, np.newaxis] * count + along).reshape(-1)
+    return linear
