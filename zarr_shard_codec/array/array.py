@@ -104,7 +104,11 @@ class ShardedArray:
 
         Always in the order of the array's own axes, also where a transpose stands before the shards.
         """
-        return self.shard_shape if self.codec is None else self.chain.untransposed(self.codec.config.inner_chunk_shape)
+        return (
+            self.shard_shape
+            if self.codec is None
+            else self.chain.untransposed(self.codec.config.inner_chunk_shape)
+        )
 
     @property
     def fill_value(self) -> Any:
@@ -133,7 +137,7 @@ class ShardedArray:
             raise TypeError("an array of no dimensions has no length")
         return self.shape[0]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:  # noqa: FBT001
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         """Read it all, for NumPy."""
         if copy is False:
             raise ValueError("a stored array cannot become a NumPy array without a copy")
@@ -254,7 +258,7 @@ class ShardedArray:
         axes = project(box, self.shard_shape)
         for coords in product(*(axis.coords() for axis in axes)):
             parts = [axis.part(at) for axis, at in zip(axes, coords, strict=True)]
-            yield coords, tuple(part for part, _ in parts), block[tuple(land for _, land in parts)]
+            yield coords, tuple(part for part, _ in parts), block[(*(land for _, land in parts), ...)]
 
     def _require_writable(self) -> None:
         if self.mode != "r+":
@@ -289,5 +293,7 @@ def _from_python(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
         try:
             return np.asarray(value, dtype)
         except (OverflowError, ValueError, TypeError) as error:
-            raise UsageError("value_type_mismatch", f"expected values that {dtype} can hold: {error}") from None
+            raise UsageError(
+                "value_type_mismatch", f"expected values that {dtype} can hold: {error}"
+            ) from None
     return plain

@@ -20,7 +20,12 @@ from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.nodes import DOCUMENTS, V3_DOCUMENT, Node, find_node, join_key, require_array
 from zarr_shard_codec.core.config import DEFAULT_INDEX_CODECS
 from zarr_shard_codec.core.config import NAME as SHARDING
-from zarr_shard_codec.core.data_types import as_dtype, coerce_fill_value, data_type_to_json, fill_value_to_json
+from zarr_shard_codec.core.data_types import (
+    as_dtype,
+    coerce_fill_value,
+    data_type_to_json,
+    fill_value_to_json,
+)
 from zarr_shard_codec.core.grid import ChunkOrder
 from zarr_shard_codec.core.protocols import JSON
 from zarr_shard_codec.errors import MetadataError, NodeExistsError, UsageError
@@ -154,7 +159,9 @@ def create(
         As `open`.
     """
     if exist not in ("error", "match", "replace"):
-        raise UsageError("invalid_argument", f'exist: expected "error", "match" or "replace", found {exist!r}')
+        raise UsageError(
+            "invalid_argument", f'exist: expected "error", "match" or "replace", found {exist!r}'
+        )
     np_dtype = as_dtype(dtype)
     endian = {} if np_dtype.itemsize == 1 or np_dtype.kind == "V" else {"configuration": {"endian": "little"}}
     sharding = {
@@ -234,7 +241,9 @@ def _require_same(there: Node | None, metadata: ArrayMetadata, path: str, exist:
     if there != metadata:
         old, new = there.to_json(), metadata.to_json()
         names = [name for name in new | old if old.get(name) != new.get(name)]
-        found = "; ".join(f"{name}: asked {new.get(name)!r:.120}, found {old.get(name)!r:.120}" for name in names)
+        found = "; ".join(
+            f"{name}: asked {new.get(name)!r:.120}, found {old.get(name)!r:.120}" for name in names
+        )
         raise NodeExistsError(
             "node_mismatch", f"the array that is there is another one: {found or 'of Zarr v2'}", key=key
         )

@@ -29,16 +29,19 @@ def check_new_shape(shape: Sequence[int], old: tuple[int, ...]) -> tuple[int, ..
     except TypeError:
         new = (-1,)
     if len(new) != len(old) or any(size < 0 for size in new):
-        raise UsageError("invalid_argument", f"shape: expected {len(old)} sizes of at least 0, found {shape!r}")
+        raise UsageError(
+            "invalid_argument", f"shape: expected {len(old)} sizes of at least 0, found {shape!r}"
+        )
     return new
 
 
 def clear_beyond(array: ShardedArray, new_shape: tuple[int, ...]) -> None:
-    """Delete the objects that lie beyond a smaller shape, and set what edge objects have there to fill value."""
+    """Delete the objects beyond a smaller shape; set what edge objects have beyond it to fill value."""
     counts = grid_counts(new_shape, array.shard_shape)
     # As far as the objects reach that stay: the rest is deleted as a whole.
     reach = [
-        min(old, count * size) for old, count, size in zip(array.shape, counts, array.shard_shape, strict=True)
+        min(old, count * size)
+        for old, count, size in zip(array.shape, counts, array.shard_shape, strict=True)
     ]
     for axis, size in enumerate(new_shape):
         if size < reach[axis]:

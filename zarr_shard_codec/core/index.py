@@ -119,7 +119,9 @@ def entry_error(
     rule = {
         "entry_half_empty": "offset and nbytes must both be 2^64-1 (an empty entry) or neither",
         "entry_zero_length": "an encoded inner chunk has at least one byte",
-        "entry_out_of_bounds": f"the shard has {shard_nbytes} bytes",
+        "entry_out_of_bounds": "the shard ends before it"
+        if shard_nbytes is None
+        else f"the shard has {shard_nbytes} bytes",
     }[reason]
     return CorruptShardError(
         reason, f"index entry (offset {offset}, nbytes {nbytes}): {rule}", inner_chunk=coords

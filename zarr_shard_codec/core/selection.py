@@ -135,7 +135,7 @@ def _integer(item: object, size: int, axis: int) -> int:
             hint="Index lists and masks are not basic selections: read the slice that covers them.",
         )
     try:
-        value = as_index(item)  # type: ignore[call-overload]
+        value = as_index(item)
     except TypeError as error:  # an array of more than one element
         raise SelectionError("selection_invalid", f"axis {axis}: {error}") from None
     if not -size <= value < size:

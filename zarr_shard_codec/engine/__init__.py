@@ -1,0 +1,1 @@
+"""Runs plans: threads, batches, and how much is in flight."""

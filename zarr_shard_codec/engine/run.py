@@ -160,7 +160,9 @@ def write_objects(store: Store, tasks: Iterable[WriteTask]) -> None:
             else:
                 store.write(write.key, parts)
 
-    started = chain.from_iterable(_ahead(start, _groups(tasks, store, lambda task: task.nbytes), _pool_for(store)))
+    started = chain.from_iterable(
+        _ahead(start, _groups(tasks, store, lambda task: task.nbytes), _pool_for(store))
+    )
     jobs = ((write, job) for write in started for job in write.update.jobs)
     encoded = _ahead(_encode, _batches(jobs, lambda item: item[1].value.nbytes), working_pool)
     for _ in _ahead(put, _groups(_complete(encoded), store, _encoded_nbytes), _pool_for(store)):
@@ -223,7 +225,7 @@ def _batches(items: Iterable[T], nbytes: Callable[[T], int]) -> Iterator[list[T]
 def _ahead(
     function: Callable[[T], U], items: Iterable[T], pool: Callable[[], ThreadPoolExecutor]
 ) -> Iterator[U]:
-    """Map in a pool, in order, some items ahead of the caller; a single item is done where it is asked for."""
+    """Map in a pool, in order, some items ahead; a single item is done where it is asked for."""
     rest = iter(items)
     first = list(islice(rest, 2))
     if len(first) < 2:
