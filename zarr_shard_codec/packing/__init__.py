@@ -1,0 +1,1 @@
+"""Unsharded arrays into shards and back, without decoding a chunk."""
