@@ -131,7 +131,8 @@ class ZarrShardError(Exception):
 def _rebuild(cls: type[ZarrShardError], state: dict[str, Any]) -> ZarrShardError:
     error = cls.__new__(cls, state["message"])
     error.args = (state["message"],)
-    error.__dict__.update(state)
+    for name, value in state.items():
+        setattr(error, name, value)
     return error
 
 
@@ -194,7 +195,11 @@ class SelectionError(UsageError, IndexError):
 
 
 class StoreError(ZarrShardError, OSError):
-    """The store could not do what was asked."""
+    """The store could not do what was asked. `errno` is the operating system's, where it gave one."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # OSError keeps its errno outside __dict__.
+        return _rebuild, (type(self), {**self.__dict__, "errno": self.errno})
 
 
 class NodeNotFoundError(StoreError, FileNotFoundError):

@@ -1,0 +1,143 @@
+"""What the local store asks of the operating system, the fast way where there is one.
+
+Owns the differences between platforms. Paths come in resolved; which of them may be touched is `local`'s
+business. All functions raise plain `OSError`.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import numpy as np
+
+from zarr_shard_codec.core.ranges import Buffer
+
+_READ_FLAGS: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a named pipe in a data set must not make its reader wait for ever
+)
+_CREATE_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+_HAS_PREAD: Final = hasattr(os, "preadv")
+_HAS_WRITEV: Final = hasattr(os, "writev")
+_MAX_PARTS: Final = os.sysconf("SC_IOV_MAX") if _HAS_WRITEV else 1
+_LARGE: Final = 4 << 20
+"""From so many bytes on NumPy asks for huge pages, and filling its memory first takes half the time."""
+
+_NO_LINKS: Final = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
+"""What systems answer where the file system has no hard links."""
+
+_REPLACE_TRIES: Final = 50
+_REPLACE_PAUSE: Final = 0.02
+
+
+def open_for_reading(path: str) -> int:
+    """Open the file; not through a symbolic link as its last part, which fails."""
+    if not hasattr(os, "O_NOFOLLOW") and os.path.islink(path):
+        raise OSError(f"{path} is a symbolic link")
+    return os.open(path, _READ_FLAGS)
+
+
+def read_at(descriptor: int, offset: int, nbytes: int) -> Buffer:
+    """Read `nbytes` bytes from `offset` on into new memory; fewer where the file ends before."""
+    if _HAS_PREAD and nbytes < _LARGE:
+        read = os.pread(descriptor, nbytes, offset)
+        if len(read) == nbytes:
+            return read
+    buffer = np.empty(nbytes, np.uint8).data
+    done = 0
+    while done < nbytes:
+        count = _read_into(descriptor, buffer[done:], offset + done)
+        if count == 0:  # somebody cut the file short after its size was taken
+            return buffer[:done]
+        done += count
+    return buffer
+
+
+def _read_into(descriptor: int, buffer: memoryview, offset: int) -> int:
+    if _HAS_PREAD:
+        return os.preadv(descriptor, [buffer], offset)
+    with io.FileIO(descriptor, closefd=False) as file:
+        file.seek(offset)
+        return file.readinto(buffer) or 0
+
+
+def create_exclusively(path: str) -> int:
+    """Open a new file for writing and reading, with the permissions that the umask leaves."""
+    return os.open(path, _CREATE_FLAGS, 0o666)
+
+
+def write_parts(descriptor: int, parts: Sequence[Buffer]) -> None:
+    """Write the parts one after the other, without joining them."""
+    if not _HAS_WRITEV:
+        for part in parts:
+            _write_all(descriptor, part)
+        return
+    for start in range(0, len(parts), _MAX_PARTS):
+        batch = parts[start : start + _MAX_PARTS]
+        written = os.writev(descriptor, batch)
+        # A file on a nearly full disk, or more than 2 GiB at once: the system takes a part, and says so.
+        for part in batch:
+            size = len(part)
+            if written < size:
+                _write_all(descriptor, memoryview(part)[max(0, written) :])
+            written -= size
+
+
+def _write_all(descriptor: int, part: Buffer) -> None:
+    rest = memoryview(part)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def replace(source: str, target: str) -> None:
+    """Put the file in the other's place, atomically."""
+    if os.name != "nt":
+        os.replace(source, target)
+        return
+    # Windows refuses while anyone has the target open; readers have it open for moments only.
+    for _ in range(_REPLACE_TRIES):
+        with suppress(PermissionError):
+            os.replace(source, target)
+            return
+        time.sleep(_REPLACE_PAUSE)
+    os.replace(source, target)
+
+
+def put_new(source: str, target: str) -> bool:
+    """Give the file the other name unless that is taken; whether it got it. The first name may stay."""
+    try:
+        if os.name == "nt":
+            os.rename(source, target)  # which replaces nothing there
+        else:
+            os.link(source, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _put_new_without_links(source, target)
+    return True
+
+
+def _put_new_without_links(source: str, target: str) -> bool:
+    # FAT and some network file systems have no links. An empty file takes the name, and is replaced at once:
+    # for that moment a reader sees an empty object, which no metadata document and no shard is.
+    try:
+        os.close(create_exclusively(target))
+    except FileExistsError:
+        return False
+    try:
+        os.replace(source, target)
+    except OSError:
+        os.unlink(target)
+        raise
+    return True

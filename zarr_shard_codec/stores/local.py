@@ -1,0 +1,274 @@
+"""Objects as files under one folder.
+
+Owns atomic replacement, exclusive creation, and the rule that nothing outside the folder is ever touched:
+
+- Keys are checked (`keys`), so no name leads out of the folder.
+- A folder's real place is looked up once, when a key in it is first used, and kept; if it is not under
+  the root, the key is refused. A file that is itself a symbolic link is noticed at no cost by the system
+  call that opens it (O_NOFOLLOW), and only then looked up. Links that stay under the root are followed.
+  This guards against a hostile *data set*; it does not guard against someone who swaps folders for links
+  while this process runs.
+
+Written files appear complete or not at all, but nothing here waits for the disk: a power failure may still
+lose what was written last.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final, TypeVar
+
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, Suffix
+from zarr_shard_codec.errors import StoreError
+from zarr_shard_codec.stores import files, walk
+from zarr_shard_codec.stores.keys import check_key, check_prefix
+from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo
+
+_TEMPORARY: Final = re.compile(r"(?:.*/)?\.zsc-tmp-[0-9a-f]{16}", re.DOTALL)
+_Listed = TypeVar("_Listed")
+_KNOWN_FOLDERS: Final = 4096
+"""So many folders' real places are kept; then the look-ups start anew."""
+
+
+def is_temporary(key: str) -> bool:
+    """Whether the key is that of a file which a writer of this package has not finished, or left behind."""
+    return _TEMPORARY.fullmatch(key) is not None
+
+
+class LocalStore:
+    """A `Store` over the files under a folder, which need not exist before the first write.
+
+    Parameters
+    ----------
+    root
+        The folder. A relative path is taken from the current folder now, not later.
+    """
+
+    coalescing: Coalescing = Coalescing(largest_gap=16 << 10, largest_read=8 << 20)
+    """One more `pread`, with its Python, costs about what reading 16 KiB costs."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root: Final = os.path.realpath(os.fspath(root))
+        self._base = self.root.rstrip(os.sep) + os.sep
+        self._folders: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"LocalStore({self.root!r})"
+
+    def __reduce__(self) -> tuple[type[LocalStore], tuple[str]]:
+        return type(self), (self.root,)
+
+    def path_of(self, key: str) -> str:
+        """Return where the file of this key is, or would be, with links of its folders resolved.
+
+        Raises
+        ------
+        StoreError
+            `invalid_key`: the key cannot be one, or its folder is a link that leads out of the root.
+        """
+        folder, _, name = check_key(key).rpartition("/")
+        if os.name == "nt" and ":" in key:  # a drive, or a stream of a file
+            raise StoreError("invalid_key", "Windows has no files with ':' in their names", key=key)
+        return (self._folders.get(folder) or self._find_folder(key, folder)) + name
+
+    def _find_folder(self, key: str, folder: str) -> str:
+        found = os.path.realpath(self._base + folder).rstrip(os.sep) + os.sep
+        if not found.startswith(self._base):
+            raise _leads_out(key, found)
+        if os.path.isdir(found):
+            if len(self._folders) >= _KNOWN_FOLDERS:
+                self._folders.clear()
+            self._folders[folder] = found
+        return found
+
+    def read(self, key: str, requests: Sequence[Request]) -> list[Buffer] | None:
+        """One fresh buffer a request, in order; None if there is no such file. See `Store.read`.
+
+        The file is opened once, so all buffers come from one state of it, as long as writers replace it.
+
+        Raises
+        ------
+        StoreError
+            `invalid_key`, also where a symbolic link leads out of the root; `store_failure`.
+        """
+        try:
+            descriptor = self._open(key)
+            if descriptor is None:
+                return None
+            try:
+                status = os.fstat(descriptor)
+                if stat.S_ISDIR(status.st_mode):
+                    return None
+                if not stat.S_ISREG(status.st_mode):
+                    raise StoreError("store_failure", "cannot read the object: not a regular file", key=key)
+                ranges = [_clamp(request, status.st_size) for request in requests]
+                return [files.read_at(descriptor, offset, nbytes) for offset, nbytes in ranges]
+            finally:
+                os.close(descriptor)
+        except StoreError:
+            raise
+        except OSError as error:
+            raise _failure("read", key, error) from error
+
+    def _open(self, key: str) -> int | None:
+        path = self.path_of(key)
+        try:
+            return files.open_for_reading(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:
+            if os.path.islink(path):
+                return self._open_link(key, path)
+            if os.path.isdir(path):  # Windows opens no folders
+                return None
+            raise
+
+    def _open_link(self, key: str, path: str) -> int | None:
+        try:
+            target = os.path.realpath(path, strict=True)
+            if not target.startswith(self._base):
+                raise _leads_out(key, target)
+            return files.open_for_reading(target)
+        except FileNotFoundError:
+            return None
+
+    def write(self, key: str, parts: Sequence[Buffer]) -> None:
+        """Replace the file by the parts, atomically. See `Store.write`.
+
+        Raises
+        ------
+        StoreError
+            `invalid_key`; `store_failure` (full disk, no permission, …; `errno` is the system's): the old
+            file is as it was, and nothing else is left.
+        """
+        with self.atomic_writer(key) as descriptor:
+            files.write_parts(descriptor, parts)
+
+    @contextmanager
+    def atomic_writer(self, key: str) -> Iterator[int]:
+        """Give a descriptor of a new file, which takes the object's place when the block ends well.
+
+        If the block raises, nothing is left. The descriptor can be read and written, and is closed here.
+        An `OSError` out of the block is taken for a failure to write this object: it becomes a `StoreError`.
+        """
+        with self._temporary(key) as file:
+            yield file.descriptor
+            file.close()
+            files.replace(file.name, file.path)
+
+    def create(self, key: str, parts: Sequence[Buffer]) -> bool:
+        """Add the file unless there is one; whether it was added. See `Store.create`.
+
+        Raises as `write`; `store_failure` also where a folder has that name.
+        """
+        path = self.path_of(key)
+        if not os.path.lexists(path):
+            with self._temporary(key) as file:
+                files.write_parts(file.descriptor, parts)
+                file.close()
+                if files.put_new(file.name, file.path):
+                    return True
+        if os.path.isdir(path) and not os.path.islink(path):
+            raise StoreError("store_failure", "cannot create the object: a folder has its name", key=key)
+        return False
+
+    @contextmanager
+    def _temporary(self, key: str) -> Iterator[_TemporaryFile]:
+        try:
+            file = _TemporaryFile(self.path_of(key))
+            try:
+                yield file
+            finally:
+                file.remove()
+        except StoreError:
+            raise
+        except OSError as error:
+            raise _failure("write", key, error) from error
+
+    def delete(self, key: str) -> None:
+        """Remove the file; it need not exist. A folder of that name is no object, and stays."""
+        path = self.path_of(key)
+        try:
+            os.unlink(path)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:
+            if not os.path.isdir(path):
+                raise _failure("delete", key, error) from error
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every file under the folder, temporary files included. See `Store.list`.
+
+        Symbolic links: see `walk.walk`.
+        """
+        return self._listed(walk.walk, prefix)
+
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        """Full keys of the folders directly under the folder, empty ones too."""
+        return self._listed(walk.child_folders, prefix)
+
+    def _listed(self, lister: Callable[[str, str, str], Iterator[_Listed]], prefix: str) -> Iterator[_Listed]:
+        folder = self._find_folder(prefix, check_prefix(prefix)) if prefix else self._base
+        try:
+            yield from lister(self._base, prefix, folder.rstrip(os.sep) or os.sep)
+        except OSError as error:
+            raise _failure("list", prefix, error) from error
+
+
+class _TemporaryFile:
+    """A new file beside `path`, gone after `remove` unless something renamed it."""
+
+    def __init__(self, path: str) -> None:
+        folder = os.path.dirname(path)
+        self.path = path
+        self.name = os.path.join(folder, f".zsc-tmp-{os.urandom(8).hex()}")
+        try:
+            self.descriptor = files.create_exclusively(self.name)
+        except FileNotFoundError:
+            os.makedirs(folder, exist_ok=True)
+            self.descriptor = files.create_exclusively(self.name)
+        self._open = True
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self.descriptor)
+
+    def remove(self) -> None:
+        try:
+            self.close()
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(self.name)
+
+
+def _clamp(request: Request, size: int) -> tuple[int, int]:
+    """Offset and number of the bytes that the request names and a file of `size` bytes has."""
+    match request:
+        case ByteRange(offset, nbytes):
+            start = min(offset, size)
+            return start, min(nbytes, size - start)
+        case Suffix(nbytes):
+            return max(0, size - nbytes), min(nbytes, size)
+        case _:
+            return 0, size
+
+
+def _failure(verb: str, key: str, error: OSError) -> StoreError:
+    words = error.strerror or str(error)
+    failure = StoreError("store_failure", f"cannot {verb} the object: {words}", key=key)
+    failure.errno = error.errno
+    return failure
+
+
+def _leads_out(key: str, target: str) -> StoreError:
+    return StoreError(
+        "invalid_key",
+        f"a symbolic link leads out of the store, to {target}",
+        key=key,
+        hint="Open the folder that the link points into, or put a copy in the link's place.",
+    )

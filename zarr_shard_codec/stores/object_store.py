@@ -1,0 +1,318 @@
+"""Objects in S3, Google Cloud Storage, Azure, behind HTTP: whatever obstore opens.
+
+Owns how our requests are put to obstore, and what its answers mean. obstore is an optional extra: it is
+imported when a store is made, never before. Where the objects are and who may read them is obstore's
+business, and so are retries after a failure of the network.
+
+One call of `read` sends each request on its own, at the same time as the others; that all answers belong to
+one state of the object is seen from the entity tag, size and time of change that come with each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
+
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, Suffix
+from zarr_shard_codec.errors import StoreError
+from zarr_shard_codec.stores.keys import check_key, check_prefix
+from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo
+
+_PARALLEL: Final = 16
+"""So many requests of one call are under way at once. The threads of the sync half wait, they don't work."""
+_TRIES: Final = 4
+"""How often a read is begun anew because the object was replaced while it was read."""
+_ONE_PUT: Final = 32 << 20
+"""Objects up to this size go up in one request; larger ones in parts, which costs two requests more."""
+
+
+_State: TypeAlias = tuple[Any, ...]
+_Answer: TypeAlias = tuple[Buffer, _State]
+"""The bytes of one request, and the state of the object that they are from."""
+_Options: TypeAlias = "dict[str, Any] | None"
+"""The options of obstore's `get`; None asks for its `head`."""
+_Reply: TypeAlias = tuple[Any, Buffer] | Exception
+"""What obstore knows of the object, and the bytes; or the exception by which it refused."""
+_Conversation: TypeAlias = Generator[_Options, _Reply, _Answer]
+
+_NO_BUCKET: Final = ("NoSuchBucket", "bucket does not exist", "ContainerNotFound")
+"""By these words S3, Google and Azure say that more is missing than an object."""
+_LAST: Final = 2**63 - 1
+"""No object is larger than this, in bytes, and obstore's numbers end soon after."""
+
+
+class ObjectStore:
+    """An `AsyncStore` over a store of obstore.
+
+    Parameters
+    ----------
+    store
+        Any of `obstore.store`. Keys are relative to its prefix.
+
+    Raises
+    ------
+    StoreError
+        `missing_extra`: obstore is not installed.
+    """
+
+    coalescing: Coalescing = Coalescing(largest_gap=1 << 20, largest_read=16 << 20)
+    """A request takes tens of milliseconds before its first byte comes: the time of about 1 MiB."""
+
+    def __init__(self, store: Any) -> None:
+        self._obstore: Any = import_obstore()
+        self._store = store
+        self._is_http = isinstance(store, self._obstore.store.HTTPStore)
+        errors = self._obstore.exceptions
+        self._refusals = (errors.GenericError, errors.NotSupportedError)
+
+    def __repr__(self) -> str:
+        return f"ObjectStore({self._store!r})"
+
+    def __reduce__(self) -> tuple[type[ObjectStore], tuple[Any]]:
+        return type(self), (self._store,)
+
+    def read(self, key: str, requests: Sequence[Request]) -> list[Buffer] | None:
+        """One buffer a request, in order; None if there is no such object. See `Store.read`.
+
+        Raises
+        ------
+        StoreError
+            `invalid_key`; `object_changed`: it was replaced again and again while it was read;
+            `store_failure`, in obstore's words.
+        """
+        check_key(key)
+        for _ in range(_TRIES):
+            try:
+                with self._translated("read", key):
+                    answers = self._ask_all(key, requests)
+            except FileNotFoundError:
+                return None
+            if _same_state(answers):
+                return [data for data, _ in answers]
+        raise _unsteady(key)
+
+    async def read_async(self, key: str, requests: Sequence[Request]) -> list[Buffer] | None:
+        """As `read`, without a thread."""
+        check_key(key)
+        limit = asyncio.Semaphore(_PARALLEL)
+        for _ in range(_TRIES):
+            try:
+                with self._translated("read", key):
+                    asked = (self._ask_async(key, request, limit) for request in requests)
+                    answers = await asyncio.gather(*asked)
+            except FileNotFoundError:
+                return None
+            if _same_state(answers):
+                return [data for data, _ in answers]
+        raise _unsteady(key)
+
+    def _ask_all(self, key: str, requests: Sequence[Request]) -> list[_Answer]:
+        if len(requests) == 1:
+            return [self._ask(key, requests[0])]
+        with ThreadPoolExecutor(min(_PARALLEL, max(1, len(requests)))) as threads:
+            return list(threads.map(lambda request: self._ask(key, request), requests))
+
+    def _ask(self, key: str, request: Request) -> _Answer:
+        conversation = _conversation(request)
+        options = next(conversation)
+        reply: _Reply
+        while True:
+            try:
+                if options is None:
+                    reply = self._obstore.head(self._store, key), b""
+                else:
+                    result = self._obstore.get(self._store, key, options=options)
+                    reply = result.meta, memoryview(result.bytes())
+            except self._refusals as error:
+                reply = error
+            try:
+                options = conversation.send(reply)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+
+    async def _ask_async(self, key: str, request: Request, limit: asyncio.Semaphore) -> _Answer:
+        conversation = _conversation(request)
+        options = next(conversation)
+        reply: _Reply
+        while True:
+            async with limit:
+                try:
+                    if options is None:
+                        reply = await self._obstore.head_async(self._store, key), b""
+                    else:
+                        result = await self._obstore.get_async(self._store, key, options=options)
+                        reply = result.meta, memoryview(await result.bytes_async())
+                except self._refusals as error:
+                    reply = error
+            try:
+                options = conversation.send(reply)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+
+    def write(self, key: str, parts: Sequence[Buffer]) -> None:
+        """Replace the object. See `Store.write`.
+
+        Raises
+        ------
+        StoreError
+            `invalid_key`; `read_only`: the store is a plain HTTP server; `store_failure`.
+        """
+        with self._translated("write", self._check_writable(key)):
+            self._obstore.put(self._store, key, **_upload(parts))
+
+    async def write_async(self, key: str, parts: Sequence[Buffer]) -> None:
+        """As `write`, without a thread."""
+        with self._translated("write", self._check_writable(key)):
+            await self._obstore.put_async(self._store, key, **_upload(parts))
+
+    def create(self, key: str, parts: Sequence[Buffer]) -> bool:
+        """Add the object unless there is one, by a conditional request. See `Store.create`.
+
+        Raises as `write`; `store_failure` also where the service knows no conditional requests.
+        """
+        with self._translated("create", self._check_writable(key)):
+            try:
+                self._obstore.put(self._store, key, b"".join(parts), mode="create")
+            except self._obstore.exceptions.AlreadyExistsError:
+                return False
+        return True
+
+    def delete(self, key: str) -> None:
+        """Remove the object; it need not exist. Raises as `write`."""
+        try:
+            with self._translated("delete", self._check_writable(key)):
+                self._obstore.delete(self._store, key)
+        except FileNotFoundError:
+            pass
+
+    async def delete_async(self, key: str) -> None:
+        """As `delete`, without a thread."""
+        try:
+            with self._translated("delete", self._check_writable(key)):
+                await self._obstore.delete_async(self._store, key)
+        except FileNotFoundError:
+            pass
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object under the folder. See `Store.list`. A plain HTTP server has no lists: StoreError."""
+        self._check_listable(prefix)
+        with self._translated("list", prefix):
+            for batch in self._obstore.list(self._store, prefix or None, chunk_size=1000):
+                yield from (ObjectInfo(meta["path"], meta["size"]) for meta in batch)
+
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        """Full keys of the folders directly under the folder. Raises as `list`."""
+        self._check_listable(prefix)
+        with self._translated("list", prefix):
+            yield from self._obstore.list_with_delimiter(self._store, prefix or None)["common_prefixes"]
+
+    def _check_writable(self, key: str) -> str:
+        if self._is_http:
+            raise StoreError("read_only", "a plain HTTP server gives objects, and takes none", key=key)
+        return check_key(key)
+
+    def _check_listable(self, prefix: str) -> None:
+        if self._is_http:
+            raise StoreError(
+                "store_failure",
+                "a plain HTTP server cannot say which objects it has",
+                key=prefix or None,
+                hint="Name the array itself: reading one needs no list.",
+            )
+        check_prefix(prefix)
+
+    @contextmanager
+    def _translated(self, verb: str, key: str) -> Iterator[None]:
+        """Turn what obstore raises into a `StoreError`; leave a missing object where that is no failure."""
+        try:
+            yield
+        except StoreError:
+            raise
+        except (self._obstore.exceptions.BaseError, OSError, ValueError) as error:
+            words = str(error).partition("\n\nDebug source")[0]
+            missing = isinstance(error, FileNotFoundError)
+            if missing and verb in ("read", "delete") and not any(name in words for name in _NO_BUCKET):
+                raise
+            raise StoreError("store_failure", f"cannot {verb} the object: {words}", key=key) from error
+
+
+def import_obstore() -> Any:
+    """Import obstore, or say how to get it (`missing_extra`)."""
+    try:
+        import obstore
+        import obstore.exceptions
+        import obstore.store
+    except ImportError as error:
+        raise StoreError(
+            "missing_extra",
+            "stores other than local files need the package obstore, which is not installed",
+            hint="pip install 'zarr-shard-codec[remote]'",
+        ) from error
+    return obstore
+
+
+def _conversation(request: Request) -> _Conversation:
+    """Ask obstore for one request's bytes, clamped to what the object has.
+
+    Stores differ past the object's end: some answer with less, some refuse; Azure refuses every suffix. Only
+    a refusal costs a second question, for the object's size.
+    """
+    options = _options(request)
+    reply = yield options
+    if isinstance(reply, Exception):
+        refusal = reply
+        reply = yield None
+        if isinstance(reply, Exception):
+            raise refusal
+        start, stop = _clamp(request, reply[0]["size"])
+        if start < stop:
+            if options == {"range": (start, stop)}:
+                raise refusal
+            reply = yield {"range": (start, stop)}
+            if isinstance(reply, Exception):
+                raise reply
+    meta, data = reply
+    return data, (meta["e_tag"], meta["version"], meta["size"], meta["last_modified"])
+
+
+def _options(request: Request) -> _Options:
+    match request:
+        case ByteRange(offset, nbytes):
+            stop = min(offset + nbytes, _LAST)
+            return {"range": (offset, stop)} if offset < stop else None
+        case Suffix(nbytes):
+            return {"range": {"suffix": min(nbytes, _LAST)}} if nbytes else None
+        case _:
+            return {}
+
+
+def _clamp(request: Request, size: int) -> tuple[int, int]:
+    match request:
+        case ByteRange(offset, nbytes):
+            return offset, min(offset + nbytes, size)
+        case Suffix(nbytes):
+            return max(0, size - nbytes), size
+        case _:
+            return 0, size
+
+
+def _upload(parts: Sequence[Buffer]) -> dict[str, Any]:
+    if sum(map(len, parts)) <= _ONE_PUT:
+        return {"file": b"".join(parts), "use_multipart": False}
+    return {"file": parts, "use_multipart": True}
+
+
+def _same_state(answers: Sequence[_Answer]) -> bool:
+    return all(state == answers[0][1] for _, state in answers)
+
+
+def _unsteady(key: str) -> StoreError:
+    return StoreError(
+        "object_changed",
+        f"the object was replaced during each of {_TRIES} attempts to read it",
+        key=key,
+        hint="Read it when its writer has finished.",
+    )
