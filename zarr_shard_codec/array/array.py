@@ -21,7 +21,7 @@ from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.grid import ChunkOrder, Coords, grid_counts
 from zarr_shard_codec.core.plans import bounds_of
-from zarr_shard_codec.core.selection import Box, Selection, box_shape, parse_selection, project
+from zarr_shard_codec.core.selection import Box, Selection, box_shape, parse_selection, project, view
 from zarr_shard_codec.engine.run import (
     ReadTask,
     WriteTask,
@@ -258,7 +258,7 @@ class ShardedArray:
         axes = project(box, self.shard_shape)
         for coords in product(*(axis.coords() for axis in axes)):
             parts = [axis.part(at) for axis, at in zip(axes, coords, strict=True)]
-            yield coords, tuple(part for part, _ in parts), block[(*(land for _, land in parts), ...)]
+            yield coords, tuple(part for part, _ in parts), view(block, (land for _, land in parts))
 
     def _require_writable(self) -> None:
         if self.mode != "r+":

@@ -21,7 +21,7 @@ from zarr_shard_codec.core.index import ShardIndex, entry_error
 from zarr_shard_codec.core.layout import IndexLocation, index_request, lay_out
 from zarr_shard_codec.core.protocols import ChunkSpec
 from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange, Request, Suffix
-from zarr_shard_codec.core.selection import Box, box_slices, linear_chunks, project
+from zarr_shard_codec.core.selection import Box, box_slices, linear_chunks, project, view
 from zarr_shard_codec.errors import CorruptShardError
 
 T = TypeVar("T")
@@ -304,7 +304,7 @@ def read_parts(
     for coords in _coords_of(present, shard.chunks_per_shard):
         parts = [axis.part(at) for axis, at in zip(axes, coords, strict=True)]
         pieces.append(
-            (coords, tuple(wanted for wanted, _ in parts), target[(*(land for _, land in parts), ...)])
+            (coords, tuple(wanted for wanted, _ in parts), view(target, (land for _, land in parts)))
         )
 
     inner, inner_shape = shard.inner, shard.inner.spec.shape
@@ -370,7 +370,7 @@ def write_shard(shard: Shard, box: Box, value: np.ndarray[Any, Any], bounds: Bou
             shard.inner,
             encoded.pop(to_linear(coords, shard.chunks_per_shard), None),
             part_box,
-            value[(*(land for _, land in part), ...)],
+            view(value, (land for _, land in part)),
             limit,
             coords,
         )

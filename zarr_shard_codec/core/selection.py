@@ -37,6 +37,13 @@ def box_slices(box: Box) -> tuple[slice, ...]:
     return tuple(slice(wanted.start, wanted.stop, wanted.step) for wanted in box)
 
 
+def view(block: np.ndarray[Any, Any], landing: Iterable[slice]) -> np.ndarray[Any, Any]:
+    """The part of a block where values land; a view also where NumPy would give a scalar (no axes)."""
+    index: tuple[Any, ...] = (*landing, ...)
+    part: np.ndarray[Any, Any] = block[index]
+    return part
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """A selection over an array of known shape.
