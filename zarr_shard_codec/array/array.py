@@ -30,7 +30,7 @@ from zarr_shard_codec.engine.run import (
     write_objects,
 )
 from zarr_shard_codec.errors import UsageError
-from zarr_shard_codec.stores.protocols import AsyncStore, Store
+from zarr_shard_codec.stores.protocols import Store, waits_for_network
 
 Mode = Literal["r", "r+"]
 
@@ -172,7 +172,7 @@ class ShardedArray:
 
     async def read(self, selection: Any = ...) -> Any:
         """Read as `a[selection]` does, without holding up the event loop."""
-        if not isinstance(self.store, AsyncStore):
+        if not waits_for_network(self.store):
             return await asyncio.to_thread(self.__getitem__, selection)
         wanted = parse_selection(selection, self.shape)
         block = np.empty(box_shape(wanted.box), self.dtype)

@@ -22,7 +22,7 @@ from zarr_shard_codec.core.ranges import Buffer
 from zarr_shard_codec.engine.conversations import converse, converse_async
 from zarr_shard_codec.engine.pool import thread_count, waiting_pool, working_pool
 from zarr_shard_codec.errors import ZarrShardError
-from zarr_shard_codec.stores.protocols import AsyncStore, Store
+from zarr_shard_codec.stores.protocols import AsyncStore, Store, waits_for_network
 
 _BATCH_NBYTES: Final = 1 << 20
 """Decoded bytes that make a batch: less, and handing it to a thread costs more than it brings."""
@@ -199,12 +199,12 @@ def _encoded_nbytes(write: _Started) -> int:
 
 
 def _pool_for(store: Store) -> Callable[[], ThreadPoolExecutor]:
-    return waiting_pool if isinstance(store, AsyncStore) else working_pool
+    return waiting_pool if waits_for_network(store) else working_pool
 
 
 def _groups(items: Iterable[T], store: Store, nbytes: Callable[[T], int]) -> Iterator[list[T]]:
     """Objects to hand to a thread together: one by one where each waits for a network."""
-    if isinstance(store, AsyncStore):
+    if waits_for_network(store):
         return ([item] for item in items)
     return _batches(items, lambda item: nbytes(item) + _OBJECT_NBYTES)
 

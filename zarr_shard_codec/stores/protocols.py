@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from zarr_shard_codec.core.ranges import Buffer, Request
 
@@ -71,9 +71,8 @@ class Store(Protocol):
         ...
 
 
-@runtime_checkable
 class AsyncStore(Store, Protocol):
-    """A store whose reads and writes can wait without a thread."""
+    """A store behind a network, whose reads and writes can wait without a thread."""
 
     async def read_async(self, key: str, requests: Sequence[Request]) -> list[Buffer] | None:
         """As `read`."""
@@ -86,3 +85,8 @@ class AsyncStore(Store, Protocol):
     async def delete_async(self, key: str) -> None:
         """As `delete`."""
         ...
+
+
+def waits_for_network(store: Store) -> TypeGuard[AsyncStore]:
+    """Whether a store is an `AsyncStore`; isinstance on a protocol would cost more than a read."""
+    return hasattr(store, "read_async")
