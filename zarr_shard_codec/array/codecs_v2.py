@@ -138,8 +138,10 @@ class _Chain:
         if codec_id == "quantize" and leaves != takes:
             # zarr-python's numcodecs.quantize takes its output for the type of its input.
             raise _inexact(path, f"quantize in v3 cannot store {takes} as {leaves}")
-        # v3 hands a codec native arrays, so its parameters name types without a byte order.
-        configuration = {key: config[key] for key in others} | {source: takes.name, target: leaves.name}
+        # v3 hands a codec native arrays, whatever the order of the stored bytes is. Types are named as
+        # numcodecs names them on most machines: zarrs knows "<f4" but not "float32".
+        names = {key: dtype.newbyteorder("<").str for key, dtype in ((source, takes), (target, leaves))}
+        configuration = {key: config[key] for key in others} | names
         return leaves, configuration
 
     def _check_arriving(self, codec_id: str, path: str, takes: np.dtype[Any]) -> None:

@@ -300,11 +300,17 @@ def _scalar(raw: bytes, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
 def _convert_time(
     value: np.datetime64 | np.timedelta64, dtype: np.dtype[Any], path: str
 ) -> np.ndarray[Any, Any]:
-    if value.dtype.kind == dtype.kind:
+    unfit = _error(path, "invalid_fill_value", f"{value!r} cannot be written exactly as {dtype}")
+    if value.dtype.kind != dtype.kind:
+        raise unfit
+    try:
         converted = np.asarray(value).astype(dtype)
-        if np.isnat(value) or (not np.isnat(converted) and converted.astype(value.dtype) == value):
-            return _scalar(converted.tobytes(), dtype)
-    raise _error(path, "invalid_fill_value", f"{value!r} cannot be written exactly as {dtype}")
+        exact = np.isnat(value) or (not np.isnat(converted) and converted.astype(value.dtype) == value)
+    except OverflowError:  # NumPy before 2.5 lets it wrap
+        exact = False
+    if not exact:
+        raise unfit
+    return _scalar(converted.tobytes(), dtype)
 
 
 def _parse_time(extension: Extension, path: str) -> np.dtype[Any]:
