@@ -57,8 +57,15 @@ Reason = Literal[
     "no_exact_translation",
     "source_changed",
     "target_differs",
+    # what `verify` finds and no reader minds: never the reason of an error
+    "chunks_overlap",
+    "chunk_overlaps_index",
+    "chunk_outside_array",
+    "unused_bytes",
+    "orphan_object",
+    "leftover_temporary",
 ]
-"""Every reason that an error of this package can give; tests, vectors and `--json` output use them."""
+"""Every reason that an error or a finding of this package can give; tests, vectors and `--json` output use them."""
 
 REASONS: Final[frozenset[str]] = frozenset(get_args(Reason))
 

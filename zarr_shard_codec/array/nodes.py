@@ -13,7 +13,7 @@ from zarr_shard_codec.array.group import GroupMetadata
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.metadata_v2 import metadata_from_v2
 from zarr_shard_codec.core.ranges import WHOLE
-from zarr_shard_codec.errors import NodeNotFoundError, ZarrShardError
+from zarr_shard_codec.errors import MetadataError, NodeNotFoundError, ZarrShardError
 from zarr_shard_codec.stores.protocols import Store
 
 V3_DOCUMENT: Final = "zarr.json"
@@ -78,12 +78,37 @@ def walk_nodes(store: Store, path: str = "") -> Iterator[tuple[str, Node]]:
     MetadataError
         As `find_node`.
     """
-    node = find_node(store, path)
+    for at, node in walk_readable(store, path):
+        if isinstance(node, ZarrShardError):
+            raise node
+        yield at, node
+
+
+def walk_readable(store: Store, path: str = "") -> Iterator[tuple[str, Node | ZarrShardError]]:
+    """Walk as `walk_nodes` does, past what cannot be read: in its place stands the error, with its key."""
+    node: Node | ZarrShardError | None
+    try:
+        node = find_node(store, path)
+    except ZarrShardError as error:
+        node = error
     if node is not None:
         yield path, node
-    if not isinstance(node, ArrayMetadata):
+    if not isinstance(node, ArrayMetadata) and not _claims_array(store, path, node):
         for folder in sorted(store.list_folders(path)):
-            yield from walk_nodes(store, folder)
+            yield from walk_readable(store, folder)
+
+
+def _claims_array(store: Store, path: str, node: object) -> bool:
+    """Whether a node that cannot be read is an array all the same, so that chunks are below it."""
+    if not isinstance(node, MetadataError):
+        return False
+    if node.key == join_key(path, V2_ARRAY):
+        return True
+    try:
+        document = parse_document(read_document(store, join_key(path, V3_DOCUMENT)) or b"")
+    except ZarrShardError:
+        return False
+    return document.get("node_type") == "array"
 
 
 def require_array(store: Store, path: str) -> ArrayMetadata:

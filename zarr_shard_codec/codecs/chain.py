@@ -205,9 +205,7 @@ class CodecChain:
             `inner_chunk_checksum_mismatch`, `inner_chunk_undecodable`, `inner_chunk_wrong_size`; for a
             chunk that is itself a shard, whatever is wrong with that.
         """
-        for codec, limit in zip(reversed(self.bytes_bytes), reversed(self.limits), strict=True):
-            encoded = codec.decode(encoded, max_nbytes=limit)
-        array = self.array_bytes.decode(encoded)
+        array = self.array_bytes.decode(self.unwrap(encoded))
         for array_codec in reversed(self.array_array):
             array = array_codec.decode(array)
         if array.shape != self.spec.shape:
@@ -215,6 +213,18 @@ class CodecChain:
                 "inner_chunk_wrong_size", f"expected a chunk of shape {self.spec.shape}, found {array.shape}"
             )
         return array
+
+    def unwrap(self, encoded: Buffer) -> Buffer:
+        """Undo the bytes→bytes codecs alone: what the array→bytes codec made, such as a shard.
+
+        Raises
+        ------
+        CorruptShardError
+            `inner_chunk_checksum_mismatch`, `inner_chunk_undecodable`, `inner_chunk_wrong_size`.
+        """
+        for codec, limit in zip(reversed(self.bytes_bytes), reversed(self.limits), strict=True):
+            encoded = codec.decode(encoded, max_nbytes=limit)
+        return encoded
 
     def plan_read(
         self, box: Box, target: np.ndarray[Any, Any], bounds: Bounds, extent: ByteRange | None = None
@@ -267,6 +277,13 @@ class CodecChain:
                 array[inside] = self.decode(old)[inside]
             array[box_slices(box)] = value
         return None if is_filled(array, self.spec.fill_value) else self.encode(array)
+
+    def transposed(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Bring a shape of the chunk's own axes to those that the array→bytes codec sees."""
+        for codec in self.array_array:
+            if isinstance(codec, TransposeCodec):
+                shape = tuple(shape[axis] for axis in codec.order)
+        return tuple(shape)
 
     def untransposed(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Bring a shape that the array→bytes codec has (of its inner chunks) back to the chunk's own axes."""

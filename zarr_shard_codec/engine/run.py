@@ -108,9 +108,9 @@ def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
     def fetch(group: list[ReadTask]) -> list[tuple[str, DecodeJob]]:
         return [job for task in group for job in task.jobs(converse(task.plan, store, task.key))]
 
-    fetched = _ahead(fetch, _groups(tasks, store, lambda task: task.target.nbytes), _pool_for(store))
+    fetched = ahead(fetch, _groups(tasks, store, lambda task: task.target.nbytes), _pool_for(store))
     jobs = chain.from_iterable(fetched)
-    for _ in _ahead(_decode, _batches(jobs, lambda job: job[1].target.nbytes), working_pool):
+    for _ in ahead(_decode, _batches(jobs, lambda job: job[1].target.nbytes), working_pool):
         pass
 
 
@@ -161,11 +161,11 @@ def write_objects(store: Store, tasks: Iterable[WriteTask]) -> None:
                 store.write(write.key, parts)
 
     started = chain.from_iterable(
-        _ahead(start, _groups(tasks, store, lambda task: task.nbytes), _pool_for(store))
+        ahead(start, _groups(tasks, store, lambda task: task.nbytes), _pool_for(store))
     )
     jobs = ((write, job) for write in started for job in write.update.jobs)
-    encoded = _ahead(_encode, _batches(jobs, lambda item: item[1].value.nbytes), working_pool)
-    for _ in _ahead(put, _groups(_complete(encoded), store, _encoded_nbytes), _pool_for(store)):
+    encoded = ahead(_encode, _batches(jobs, lambda item: item[1].value.nbytes), working_pool)
+    for _ in ahead(put, _groups(_complete(encoded), store, _encoded_nbytes), _pool_for(store)):
         pass
 
 
@@ -222,7 +222,7 @@ def _batches(items: Iterable[T], nbytes: Callable[[T], int]) -> Iterator[list[T]
         yield batch
 
 
-def _ahead(
+def ahead(
     function: Callable[[T], U], items: Iterable[T], pool: Callable[[], ThreadPoolExecutor]
 ) -> Iterator[U]:
     """Map in a pool, in order, some items ahead; a single item is done where it is asked for."""
@@ -232,8 +232,8 @@ def _ahead(
         yield from map(function, first)
         return
     workers = pool()
-    ahead = islice(rest, 2 * thread_count() - 2)
-    running: deque[Future[U]] = deque(workers.submit(function, item) for item in chain(first, ahead))
+    more = islice(rest, 2 * thread_count() - 2)
+    running: deque[Future[U]] = deque(workers.submit(function, item) for item in chain(first, more))
     try:
         while running:
             result = running.popleft().result()
