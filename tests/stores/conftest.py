@@ -103,7 +103,7 @@ def filled(request, tmp_path, monkeypatch):
         server = request.getfixturevalue("http_server")
         prefix = f"/{tmp_path.name}"
         server.objects.update({f"{prefix}/{key}": value for key, value in OBJECTS.items()})
-        return resolve(server.url + prefix)[0]
+        return resolve(server.url + prefix)
     store = _make(request.param, request, tmp_path, monkeypatch)
     for key, value in OBJECTS.items():
         store.write(key, [value])
@@ -140,4 +140,4 @@ def _make(kind: str, request, tmp_path: Path, monkeypatch):
             return ObjectStore(obstore.store.LocalStore(tmp_path))
         case _:
             request.getfixturevalue("s3_environment")
-            return resolve(f"s3://arrays/{tmp_path.name}")[0]
+            return resolve(f"s3://arrays/{tmp_path.name}")

@@ -19,7 +19,7 @@ def http(http_server, tmp_path):
     http_server.objects[f"/{tmp_path.name}/ten"] = b"0123456789"
     http_server.objects[f"/{tmp_path.name}/none"] = b""
     http_server.log.clear()
-    return resolve(f"{http_server.url}/{tmp_path.name}/")[0], http_server.log
+    return resolve(f"{http_server.url}/{tmp_path.name}/"), http_server.log
 
 
 def test_each_range_is_one_request(http):
@@ -95,7 +95,7 @@ def test_large_objects_go_up_in_parts_and_whole(s3_environment, monkeypatch, tmp
     """An object above the limit of one request is uploaded in several, and is the same object."""
     del s3_environment
     monkeypatch.setattr(object_store, "_ONE_PUT", 1 << 20)
-    store, _ = resolve(f"s3://arrays/{tmp_path.name}")
+    store = resolve(f"s3://arrays/{tmp_path.name}")
     parts = [bytes([n]) * 700_001 for n in range(20)]
     store.write("large", parts)
     assert bytes(store.read("large", [WHOLE])[0]) == b"".join(parts)
@@ -105,7 +105,7 @@ def test_large_objects_go_up_in_parts_and_whole(s3_environment, monkeypatch, tmp
 def test_a_missing_bucket_is_not_a_missing_object(s3_environment):
     """Nothing reads as absent because its bucket is; the error has the service's words, and no debugging."""
     del s3_environment
-    store, _ = resolve("s3://no-such-bucket/x")
+    store = resolve("s3://no-such-bucket/x")
     operations = [
         lambda: store.write("k", [b"1"]),
         lambda: store.create("k", [b"1"]),

@@ -6,7 +6,6 @@ business; what runs when and where is the engine's.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -22,13 +21,7 @@ from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.grid import ChunkOrder, Coords, grid_counts
 from zarr_shard_codec.core.plans import bounds_of
 from zarr_shard_codec.core.selection import Box, Selection, box_shape, parse_selection, project, view
-from zarr_shard_codec.engine.run import (
-    ReadTask,
-    WriteTask,
-    read_objects,
-    read_objects_async,
-    write_objects,
-)
+from zarr_shard_codec.engine.run import ReadTask, WriteTask, read_objects, write_objects
 from zarr_shard_codec.errors import UsageError
 from zarr_shard_codec.stores.protocols import Store, waits_for_network
 
@@ -70,6 +63,7 @@ class ShardedArray:
         self.path: Final = path
         self.mode: Final = mode
         self.metadata = metadata
+        self.chunk_order: Final = chunk_order
         self.chain: Final[CodecChain] = metadata.chain.with_chunk_order(chunk_order)
 
     @property
@@ -132,6 +126,10 @@ class ShardedArray:
             f"shard_shape={self.shard_shape}{inner}>"
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel without the codecs, which are built anew: Dask sends arrays between processes."""
+        return _reopen, (self.store, self.path, self.metadata, self.mode, self.chunk_order)
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("an array of no dimensions has no length")
@@ -172,8 +170,12 @@ class ShardedArray:
 
     async def read(self, selection: Any = ...) -> Any:
         """Read as `a[selection]` does, without holding up the event loop."""
+        import asyncio
+
         if not waits_for_network(self.store):
             return await asyncio.to_thread(self.__getitem__, selection)
+        from zarr_shard_codec.engine.run_async import read_objects_async
+
         wanted = parse_selection(selection, self.shape)
         block = np.empty(box_shape(wanted.box), self.dtype)
         await read_objects_async(self.store, self._read_tasks(wanted.box, block))
@@ -209,6 +211,8 @@ class ShardedArray:
 
     async def write(self, selection: Any, value: Any) -> None:
         """Write as `a[selection] = value` does, without holding up the event loop."""
+        import asyncio
+
         await asyncio.to_thread(self.__setitem__, selection, value)
 
     def resize(self, shape: Sequence[int]) -> None:
@@ -265,6 +269,12 @@ class ShardedArray:
             raise UsageError("read_only", 'the array is open for reading only; open it with mode="r+"')
 
 
+def _reopen(
+    store: Store, path: str, metadata: ArrayMetadata, mode: Mode, chunk_order: ChunkOrder
+) -> ShardedArray:
+    return ShardedArray(store, path, metadata, mode=mode, chunk_order=chunk_order)
+
+
 def _as_block(value: Any, wanted: Selection, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     given = np.asarray(value) if isinstance(value, np.ndarray | np.generic) else _from_python(value, dtype)
     try:
@@ -274,9 +284,11 @@ def _as_block(value: Any, wanted: Selection, dtype: np.dtype[Any]) -> np.ndarray
             "value_shape_mismatch",
             f"expected a value that broadcasts to {wanted.result_shape}, found shape {given.shape}",
         ) from None
-    if np.can_cast(given.dtype, dtype, "same_kind"):
+    # Integers go by their values: NumPy counts int64 → int32 as the same kind, and wraps.
+    integers = given.dtype.kind in "iu" and dtype.kind in "iu"
+    if np.can_cast(given.dtype, dtype, "safe" if integers else "same_kind"):
         return block.astype(dtype, copy=False)
-    converted = block.astype(dtype) if given.dtype.kind in "iu" and dtype.kind in "iu" else None
+    converted = block.astype(dtype) if integers else None
     if converted is None or (converted != block).any():
         raise UsageError(
             "value_type_mismatch",

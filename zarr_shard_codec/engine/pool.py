@@ -7,15 +7,18 @@ any; what runs in a pool never waits for either.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from zarr_shard_codec.errors import UsageError
 
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
 THREADS_VARIABLE: Final = "ZARR_SHARD_THREADS"
-"""Environment variable: how many threads to use, at least 1. Read when the pool is first used."""
+"""Environment variable: how many threads to use, 1 to 9999. Read when the pool is first used."""
 
 _WAITING_THREADS: Final = 32
 """Requests to an object store that wait at once: enough to hide its latency."""
@@ -30,15 +33,15 @@ def thread_count() -> int:
     Raises
     ------
     UsageError
-        `invalid_argument`: the environment variable is not a positive integer.
+        `invalid_argument`: the environment variable is no such integer.
     """
     given = os.environ.get(THREADS_VARIABLE)
     if given is None:
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
-    if not given.isascii() or not given.isdigit() or int(given) < 1:
-        raise UsageError("invalid_argument", f"{THREADS_VARIABLE}: expected at least 1, found {given!r}")
+    if not re.fullmatch("[1-9][0-9]{0,3}", given):
+        raise UsageError("invalid_argument", f"{THREADS_VARIABLE}: expected 1 to 9999, found {given!r:.80}")
     return int(given)
 
 
@@ -53,6 +56,8 @@ def waiting_pool() -> ThreadPoolExecutor:
 
 
 def _pool(name: str, size: Callable[[], int]) -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor  # slow to import, and needed for large reads only
+
     with _lock:
         if name not in _pools:
             _pools[name] = ThreadPoolExecutor(size(), thread_name_prefix=f"zarr-shard-{name}")

@@ -7,31 +7,29 @@ runs where it is called, without a thread.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
 from zarr_shard_codec.core.plans import DecodeJob, EncodeJob, Plan, Update
 from zarr_shard_codec.core.ranges import Buffer
-from zarr_shard_codec.engine.conversations import converse, converse_async
+from zarr_shard_codec.engine.conversations import converse
 from zarr_shard_codec.engine.pool import thread_count, waiting_pool, working_pool
 from zarr_shard_codec.errors import ZarrShardError
-from zarr_shard_codec.stores.protocols import AsyncStore, Store, waits_for_network
+from zarr_shard_codec.stores.protocols import Store, waits_for_network
+
+if TYPE_CHECKING:  # slow to import, and a process that reads one chunk needs no thread
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 _BATCH_NBYTES: Final = 1 << 20
 """Decoded bytes that make a batch: less, and handing it to a thread costs more than it brings."""
 
 _OBJECT_NBYTES: Final = 1 << 16
 """What opening an object counts for in a batch: about the time that decoding so many bytes takes."""
-
-_OBJECTS_IN_FLIGHT: Final = 32
-"""Objects that an event loop reads at once."""
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -110,30 +108,8 @@ def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
 
     fetched = ahead(fetch, _groups(tasks, store, lambda task: task.target.nbytes), _pool_for(store))
     jobs = chain.from_iterable(fetched)
-    for _ in ahead(_decode, _batches(jobs, lambda job: job[1].target.nbytes), working_pool):
+    for _ in ahead(decode, decode_batches(jobs), working_pool):
         pass
-
-
-async def read_objects_async(store: AsyncStore, tasks: Iterable[ReadTask]) -> None:
-    """Read objects into their targets, waiting without threads; raises as `read_objects`."""
-    in_flight = asyncio.Semaphore(_OBJECTS_IN_FLIGHT)
-    loop = asyncio.get_running_loop()
-
-    async def read(task: ReadTask) -> None:
-        try:
-            jobs = task.jobs(await converse_async(task.plan, store, task.key))
-            for batch in _batches(jobs, lambda job: job[1].target.nbytes):
-                await loop.run_in_executor(working_pool(), _decode, batch)
-        finally:
-            in_flight.release()
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for task in tasks:
-                await in_flight.acquire()
-                group.create_task(read(task))
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from errors.exceptions[0].__cause__
 
 
 def write_objects(store: Store, tasks: Iterable[WriteTask]) -> None:
@@ -169,7 +145,13 @@ def write_objects(store: Store, tasks: Iterable[WriteTask]) -> None:
         pass
 
 
-def _decode(batch: list[tuple[str, DecodeJob]]) -> None:
+def decode_batches(jobs: Iterable[tuple[str, DecodeJob]]) -> Iterator[list[tuple[str, DecodeJob]]]:
+    """Cut jobs into batches that are worth a thread."""
+    return _batches(jobs, lambda job: job[1].target.nbytes)
+
+
+def decode(batch: list[tuple[str, DecodeJob]]) -> None:
+    """Run a batch of jobs; errors name the key."""
     for key, job in batch:
         try:
             job.run()
@@ -231,6 +213,8 @@ def ahead(
     if len(first) < 2:
         yield from map(function, first)
         return
+    from concurrent.futures import wait
+
     workers = pool()
     more = islice(rest, 2 * thread_count() - 2)
     running: deque[Future[U]] = deque(workers.submit(function, item) for item in chain(first, more))
@@ -240,5 +224,5 @@ def ahead(
             running.extend(workers.submit(function, item) for item in islice(rest, 1))
             yield result
     finally:
-        for future in running:
-            future.cancel()
+        # What has begun is waited for: after an error nothing of this call goes on behind its caller's back.
+        wait([future for future in running if not future.cancel()])

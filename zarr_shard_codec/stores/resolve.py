@@ -18,19 +18,14 @@ from zarr_shard_codec.stores.protocols import Store
 _REMOTE: Final = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "http", "https")
 
 
-def resolve(target: Any) -> tuple[Store, str]:
-    """Find the store that `target` means, and the path within it.
+def resolve(target: Any) -> Store:
+    """Find the store that `target` means: its root is what `target` names.
 
     Parameters
     ----------
     target
         A path of the local file system; a `file://`, `s3://`, `gs://`, `az://` (and Azure's other names),
         `http://` or `https://` URL; a `Store`; or a store of obstore.
-
-    Returns
-    -------
-    Store, str
-        The store's root is what `target` names, so the path in it is `""`.
 
     Raises
     ------
@@ -41,25 +36,25 @@ def resolve(target: Any) -> tuple[Store, str]:
         one of this URL (a missing account, a wrong bucket name).
     """
     if isinstance(target, Store):
-        return target, ""
+        return target
     if isinstance(target, os.PathLike):
-        return LocalStore(os.fspath(target)), ""
+        return LocalStore(os.fspath(target))
     if isinstance(target, str):
         scheme, separator, _ = target.partition("://")
         if not separator:
             if not target:
                 raise UsageError("invalid_argument", "expected a path or a URL, found an empty string")
-            return LocalStore(target), ""
+            return LocalStore(target)
         if scheme == "file":
-            return LocalStore(_local_path(target)), ""
+            return LocalStore(_local_path(target))
         if scheme in _REMOTE:
-            return _remote(scheme, target), ""
+            return _remote(scheme, target)
         known = ", ".join(("file", *_REMOTE))
         raise UsageError("invalid_argument", f"{target}: unknown scheme {scheme!r}; known ones: {known}")
     if type(target).__module__.partition(".")[0] == "obstore":
         from zarr_shard_codec.stores.object_store import ObjectStore
 
-        return ObjectStore(target), ""
+        return ObjectStore(target)
     raise UsageError(
         "invalid_argument", f"expected a path, a URL or a store, found {type(target).__name__}: {target!r}"
     )

@@ -1,0 +1,41 @@
+"""Running reads on an event loop: many objects in flight, decoding in threads beside them.
+
+Owns the loop's side alone, in a file of its own because asyncio is slow to import. Writes and stores that
+do not wait for a network run in a thread instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+from zarr_shard_codec.engine.conversations import converse_async
+from zarr_shard_codec.engine.pool import working_pool
+from zarr_shard_codec.engine.run import ReadTask, decode, decode_batches
+from zarr_shard_codec.stores.protocols import AsyncStore
+
+_OBJECTS_IN_FLIGHT: Final = 32
+"""Objects that are read at once: enough to hide the latency of an object store."""
+
+
+async def read_objects_async(store: AsyncStore, tasks: Iterable[ReadTask]) -> None:
+    """Read objects into their targets, as `run.read_objects` does, waiting without threads."""
+    in_flight = asyncio.Semaphore(_OBJECTS_IN_FLIGHT)
+    loop = asyncio.get_running_loop()
+
+    async def read(task: ReadTask) -> None:
+        try:
+            jobs = task.jobs(await converse_async(task.plan, store, task.key))
+            for batch in decode_batches(jobs):
+                await loop.run_in_executor(working_pool(), decode, batch)
+        finally:
+            in_flight.release()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for task in tasks:
+                await in_flight.acquire()
+                group.create_task(read(task))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors.exceptions[0].__cause__
