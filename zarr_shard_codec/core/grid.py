@@ -43,6 +43,14 @@ def to_coords(linear: int, counts: Sequence[int]) -> Coords:
     return tuple(reversed(coords))
 
 
+def all_to_coords(linear: np.ndarray[Any, Any], counts: Coords) -> list[Coords]:
+    """Coordinates of the chunks at many positions in C order."""
+    if not counts:
+        return [() for _ in linear]
+    along = np.unravel_index(linear, counts)
+    return list(zip(*(axis.tolist() for axis in along), strict=True))
+
+
 def write_order(order: ChunkOrder, counts: Sequence[int]) -> np.ndarray[Any, Any]:
     """Linear indices of all chunks of a grid, in the order they are written.
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from zarr_shard_codec.core.grid import ChunkOrder, Coords, to_linear, write_order
+from zarr_shard_codec.core.grid import ChunkOrder, Coords, all_to_coords, to_linear, write_order
 from zarr_shard_codec.core.index import ShardIndex, entry_error
 from zarr_shard_codec.core.layout import IndexLocation, index_request, lay_out
 from zarr_shard_codec.core.protocols import ChunkSpec
@@ -301,7 +301,7 @@ def read_parts(
         target[...] = shard.spec.fill_value
     ranges = index.ranges(present, shard_nbytes=None if extent is None else extent.nbytes)
     pieces: list[tuple[Coords, Box, np.ndarray[Any, Any]]] = []
-    for coords in _coords_of(present, shard.chunks_per_shard):
+    for coords in all_to_coords(present, shard.chunks_per_shard):
         parts = [axis.part(at) for axis, at in zip(axes, coords, strict=True)]
         pieces.append(
             (coords, tuple(wanted for wanted, _ in parts), view(target, (land for _, land in parts)))
@@ -448,13 +448,6 @@ def _cut(view: memoryview, request: Request) -> memoryview:
     if isinstance(request, Suffix):
         return view[max(0, len(view) - request.nbytes) :]
     return view
-
-
-def _coords_of(linear: np.ndarray[Any, Any], counts: Coords) -> list[Coords]:
-    if not counts:
-        return [() for _ in linear]
-    along = np.unravel_index(linear, counts)
-    return list(zip(*(axis.tolist() for axis in along), strict=True))
 
 
 def _too_short(shard: Shard, nbytes: int) -> CorruptShardError:

@@ -106,7 +106,7 @@ def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
     def fetch(group: list[ReadTask]) -> list[tuple[str, DecodeJob]]:
         return [job for task in group for job in task.jobs(converse(task.plan, store, task.key))]
 
-    fetched = ahead(fetch, _groups(tasks, store, lambda task: task.target.nbytes), _pool_for(store))
+    fetched = ahead(fetch, _groups(tasks, store, lambda task: task.target.nbytes), pool_for(store))
     jobs = chain.from_iterable(fetched)
     for _ in ahead(decode, decode_batches(jobs), working_pool):
         pass
@@ -137,11 +137,11 @@ def write_objects(store: Store, tasks: Iterable[WriteTask]) -> None:
                 store.write(write.key, parts)
 
     started = chain.from_iterable(
-        ahead(start, _groups(tasks, store, lambda task: task.nbytes), _pool_for(store))
+        ahead(start, _groups(tasks, store, lambda task: task.nbytes), pool_for(store))
     )
     jobs = ((write, job) for write in started for job in write.update.jobs)
     encoded = ahead(_encode, _batches(jobs, lambda item: item[1].value.nbytes), working_pool)
-    for _ in ahead(put, _groups(_complete(encoded), store, _encoded_nbytes), _pool_for(store)):
+    for _ in ahead(put, _groups(_complete(encoded), store, _encoded_nbytes), pool_for(store)):
         pass
 
 
@@ -180,7 +180,8 @@ def _encoded_nbytes(write: _Started) -> int:
     return sum(len(part) for part in write.encoded if part is not None)
 
 
-def _pool_for(store: Store) -> Callable[[], ThreadPoolExecutor]:
+def pool_for(store: Store) -> Callable[[], ThreadPoolExecutor]:
+    """The pool in which objects of this store are read and written."""
     return waiting_pool if waits_for_network(store) else working_pool
 
 
