@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from functools import reduce
 
 import numpy as np
@@ -47,8 +48,11 @@ class Pipeline:
 
     def document(self):
         """A zarr.json of an unsharded array of one chunk, with the metadata that our codecs give."""
-        data_type = f"r{self.dtype.itemsize * 8}" if self.dtype.kind == "V" else self.dtype.name
-        fill_value = {"b": False, "V": [0] * self.dtype.itemsize, "c": [0, 0]}.get(self.dtype.kind, 0)
+        # "raw_bytes" is zarr-python's name for r8, r16, …
+        raw = {"name": "raw_bytes", "configuration": {"length_bytes": self.dtype.itemsize}}
+        data_type = raw if self.dtype.kind == "V" else self.dtype.name
+        no_bytes = b64encode(bytes(self.dtype.itemsize)).decode()
+        fill_value = {"b": False, "V": no_bytes, "c": [0, 0]}.get(self.dtype.kind, 0)
         return json.dumps(
             {
                 "zarr_format": 3,

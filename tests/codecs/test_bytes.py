@@ -13,7 +13,28 @@ from hypothesis.extra import numpy as hnp
 
 from zarr_shard_codec.errors import CorruptShardError, MetadataError
 
-DTYPES = "b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 c8 c16 M8[ns] m8[s] V1 V2 V3 V16".split()
+DTYPES = [
+    "b1",
+    "i1",
+    "i2",
+    "i4",
+    "i8",
+    "u1",
+    "u2",
+    "u4",
+    "u8",
+    "f2",
+    "f4",
+    "f8",
+    "c8",
+    "c16",
+    "M8[ns]",
+    "m8[s]",
+    "V1",
+    "V2",
+    "V3",
+    "V16",
+]
 FOREIGN = "big" if sys.byteorder == "little" else "little"
 
 

@@ -50,7 +50,11 @@ def test_the_error_shows_both_checksums(build_codec):
 
 @pytest.mark.parametrize(
     ("encoded", "reason"),
-    [(b"", "inner_chunk_undecodable"), (b"abc", "inner_chunk_undecodable"), (bytes(9), "inner_chunk_wrong_size")],
+    [
+        (b"", "inner_chunk_undecodable"),
+        (b"abc", "inner_chunk_undecodable"),
+        (bytes(9), "inner_chunk_wrong_size"),
+    ],
 )
 def test_wrong_lengths(build_codec, encoded, reason):
     """Too short for a checksum, or longer than what was asked for."""

@@ -29,6 +29,8 @@ HEADER: Final = struct.Struct("<BBBBIII")
 FORMAT_VERSION: Final = 2
 STORED: Final = 0x02
 """The flag of data that follow the header as they are."""
+SNAPPY: Final = 2
+"""The number of Snappy in the three highest flags."""
 MAX_NBYTES: Final = 2**31 - 1 - HEADER.size
 """The container counts in signed 32-bit integers."""
 
@@ -80,12 +82,14 @@ class BloscCodec:
         Raises
         ------
         UsageError
-            `invalid_argument` for more than 2 GiB, which the container cannot hold.
+            `invalid_argument` for more than 2 GiB, which the container cannot hold; `missing_extra` for
+            snappy, which numcodecs' wheels leave out.
         """
         nbytes = memoryview(decoded).nbytes
         if nbytes > MAX_NBYTES:
             message = f"{self.name}: expected at most {MAX_NBYTES} bytes, found {nbytes}"
             raise UsageError("invalid_argument", message, hint="Choose smaller inner chunks.")
+        self._expect_compressor()
         encoded: bytes = _library().compress(
             decoded, self.cname.encode(), self.clevel, self.shuffle, self.blocksize, self.typesize or 1
         )
@@ -98,12 +102,16 @@ class BloscCodec:
         ------
         CorruptShardError
             `inner_chunk_undecodable`, `inner_chunk_wrong_size`.
+        UsageError
+            `missing_extra` for snappy, as in `encode`; the bytes may be good.
         """
         if self._checked_nbytes(memoryview(encoded), max_nbytes) == 0:
             return b""  # the library calls it an error
         try:
             decoded: bytes = _library().decompress(encoded)
         except (RuntimeError, ValueError) as error:
+            if encoded[2] >> 5 == SNAPPY:
+                self._expect_compressor()
             raise undecodable(self.name, str(error)) from error
         return decoded
 
@@ -127,6 +135,12 @@ class BloscCodec:
         elif HEADER.size + 4 * -(-nbytes // blocksize) > cbytes:
             raise undecodable(self.name, f"{cbytes} bytes cannot hold blocks of {blocksize} for {nbytes}")
         return int(nbytes)
+
+    def _expect_compressor(self) -> None:
+        if self.cname not in _library().list_compressors():
+            message = f"{self.name}: the installed numcodecs was built without {self.cname}"
+            hint = "Packing needs no decoding. To read elements, use a numcodecs built with it."
+            raise UsageError("missing_extra", message, hint=hint)
 
     def encoded_nbytes(self, decoded_nbytes: int) -> int | None:  # noqa: ARG002
         """It varies."""

@@ -124,6 +124,8 @@ def decompress(
                     raise too_large(codec, max_nbytes)
                 pieces.append(piece)
             position = end - len(stream.unused_data)
+        except CorruptShardError:  # ours, and a ValueError like some libraries' own
+            raise
         except failures as error:
             raise undecodable(codec, str(error)) from error
         if one_stream and position < len(view):

@@ -57,7 +57,17 @@ class ShuffleCodec:
 def _transposed(view: memoryview, rows: int, columns: int) -> Buffer:
     if rows <= 1 or columns <= 1:
         return view
-    return np.frombuffer(view, np.uint8).reshape(rows, columns).T.copy().reshape(-1).data
+    source = np.frombuffer(view, np.uint8).reshape(rows, columns)
+    target = np.empty((columns, rows), np.uint8)
+    # Lane by lane along the longer side: NumPy's own copy of a transposed array runs along the target's
+    # rows, which are one element long when a chunk is unshuffled.
+    if rows <= columns:
+        for row in range(rows):
+            target[:, row] = source[row]
+    else:
+        for column in range(columns):
+            target[column] = source[:, column]
+    return target.reshape(-1).data
 
 
 def build(name: str, configuration: Mapping[str, JSON], spec: ChunkSpec) -> ShuffleCodec:  # noqa: ARG001
