@@ -38,6 +38,14 @@ def read_document(store: Store, key: str) -> bytes | None:
     return None if found is None else bytes(found[0])
 
 
+def names_group(document: bytes | None) -> bool:
+    """Whether a v3 document says that it is a group's, whatever else is wrong with it."""
+    try:
+        return document is not None and parse_document(document).get("node_type") == "group"
+    except MetadataError:
+        return False
+
+
 def find_node(store: Store, path: str = "") -> Node | None:
     """Read the metadata of the node at a path; None if there is none.
 
@@ -52,8 +60,8 @@ def find_node(store: Store, path: str = "") -> Node | None:
     try:
         document = read_document(store, key)
         if document is not None:
-            is_group = parse_document(document).get("node_type") == "group"
-            return GroupMetadata.from_json(document) if is_group else ArrayMetadata.from_json(document)
+            read = GroupMetadata.from_json if names_group(document) else ArrayMetadata.from_json
+            return read(document)
         key = join_key(path, V2_ARRAY)
         document = read_document(store, key)
         if document is not None:

@@ -6,7 +6,6 @@ that was written under another layout is never read under a new one.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +16,17 @@ import numpy as np
 from zarr_shard_codec.array.array import Mode, ShardedArray
 from zarr_shard_codec.array.group import GroupMetadata
 from zarr_shard_codec.array.metadata import ArrayMetadata
-from zarr_shard_codec.array.nodes import DOCUMENTS, V3_DOCUMENT, Node, find_node, join_key, require_array
+from zarr_shard_codec.array.nodes import (
+    DOCUMENTS,
+    V2_GROUP,
+    V3_DOCUMENT,
+    Node,
+    find_node,
+    join_key,
+    names_group,
+    read_document,
+    require_array,
+)
 from zarr_shard_codec.core.config import DEFAULT_INDEX_CODECS
 from zarr_shard_codec.core.config import NAME as SHARDING
 from zarr_shard_codec.core.data_types import (
@@ -80,7 +89,7 @@ def open(  # noqa: A001 - the field's name for it, used as zsc.open
     StoreError
         `store_failure`, `missing_extra`.
     """
-    store, _ = resolve(path_or_store)
+    store = resolve(path_or_store)
     if metadata is None:
         metadata = require_array(store, path)
     elif not isinstance(metadata, ArrayMetadata):
@@ -90,6 +99,8 @@ def open(  # noqa: A001 - the field's name for it, used as zsc.open
 
 async def open_async(path_or_store: Any, mode: Mode = "r", **options: Any) -> ShardedArray:
     """Open an array as `open` does, without holding up the event loop."""
+    import asyncio
+
     return await asyncio.to_thread(open, path_or_store, mode, **options)
 
 
@@ -186,7 +197,7 @@ def create(
     metadata = ArrayMetadata.from_json(document)
     # What codecs fill in (blosc's typesize) is written as well.
     metadata = replace(metadata, codecs=tuple(metadata.chain.to_metadata()))
-    store, _ = resolve(path_or_store)
+    store = resolve(path_or_store)
     array = ShardedArray(store, path, metadata, mode="r+", chunk_order=chunk_order)
 
     if exist == "replace":
@@ -203,6 +214,8 @@ def create(
 
 async def create_async(path_or_store: Any, **options: Any) -> ShardedArray:
     """Create an array as `create` does, without holding up the event loop."""
+    import asyncio
+
     return await asyncio.to_thread(create, path_or_store, **options)
 
 
@@ -251,16 +264,28 @@ def _require_same(there: Node | None, metadata: ArrayMetadata, path: str, exist:
 
 def _delete_array(store: Store, path: str) -> None:
     """Delete an array, its metadata first: a crash in between leaves chunks that nothing reads."""
-    try:
-        there = find_node(store, path)
-    except MetadataError:
-        there = None  # broken metadata may be replaced, too
-    if isinstance(there, GroupMetadata):
+    if _is_group(store, path):
         raise NodeExistsError("already_exists", "a group is never replaced by an array", key=path or "/")
+    chunks = list(_chunk_keys(store, path))
     for name in sorted(DOCUMENTS):
         store.delete(join_key(path, name))
-    for key in list(_chunk_keys(store, path)):
+    for key in chunks:
         store.delete(key)
+
+
+def _is_group(store: Store, path: str) -> bool:
+    """Whether there is a group, broken or implied by a node below it included."""
+    try:
+        if isinstance(find_node(store, path), GroupMetadata):
+            return True
+    except MetadataError:  # broken metadata may be replaced, but not a group's
+        document = read_document(store, join_key(path, V3_DOCUMENT))
+        if names_group(document) or read_document(store, join_key(path, V2_GROUP)) is not None:
+            return True
+    own = {join_key(path, name) for name in DOCUMENTS}
+    return any(
+        found.key.rpartition("/")[2] in DOCUMENTS and found.key not in own for found in store.list(path)
+    )
 
 
 def _chunk_keys(store: Store, path: str) -> Iterator[str]:

@@ -28,9 +28,9 @@ def check_new_shape(shape: Sequence[int], old: tuple[int, ...]) -> tuple[int, ..
         new = tuple(as_index(size) for size in shape)
     except TypeError:
         new = (-1,)
-    if len(new) != len(old) or any(size < 0 for size in new):
+    if len(new) != len(old) or not all(0 <= size < 2**63 for size in new):
         raise UsageError(
-            "invalid_argument", f"shape: expected {len(old)} sizes of at least 0, found {shape!r}"
+            "invalid_argument", f"shape: expected {len(old)} sizes from 0 to 2^63-1, found {shape!r:.200}"
         )
     return new
 

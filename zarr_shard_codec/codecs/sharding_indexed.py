@@ -29,6 +29,11 @@ from zarr_shard_codec.errors import CorruptShardError, MetadataError, Problem, U
 _SLACK_NBYTES: Final = 1 << 16
 """Unused bytes that a shard inside another codec (gzip after the shard) may always have."""
 
+_MAX_LEVELS: Final = 32
+"""Shards within shards that are read: every level is a few calls deep, and Python's stack is not endless."""
+
+_TOO_DEEP: Final = Problem("codecs", "wrong_value", f"shards are nested deeper than {_MAX_LEVELS} levels")
+
 
 @dataclass(frozen=True, slots=True)
 class ShardingCodec:
@@ -97,7 +102,11 @@ class ShardingCodec:
         """
         dtype = as_dtype(dtype)
         spec = ChunkSpec(tuple(shard_shape), dtype, coerce_fill_value(fill_value, dtype))
-        return cls._for_spec(configuration, spec).with_chunk_order(chunk_order)
+        try:
+            codec = cls._for_spec(configuration, spec)
+        except RecursionError:
+            raise MetadataError([_TOO_DEEP]) from None
+        return codec.with_chunk_order(chunk_order)
 
     @classmethod
     def _for_spec(cls, configuration: Mapping[str, JSON], spec: ChunkSpec) -> Self:
@@ -114,7 +123,10 @@ class ShardingCodec:
             problems.append(Problem("index_codecs", "index_codec_variable_size", message))
         if problems or config is None or inner is None or index_chain is None or index_nbytes is None:
             raise MetadataError(problems)
-        return cls(spec, config, inner, index_chain, "lexicographic", counts, index_nbytes)
+        codec = cls(spec, config, inner, index_chain, "lexicographic", counts, index_nbytes)
+        if codec.levels > _MAX_LEVELS:
+            raise MetadataError([_TOO_DEEP])
+        return codec
 
     def to_metadata(self) -> dict[str, JSON]:
         """The codec as array metadata names it."""
@@ -143,11 +155,18 @@ class ShardingCodec:
 
     @property
     def max_encoded_nbytes(self) -> int:
-        """More bytes than any sane shard has: twice its chunks and index, and some."""
-        return (
-            2 * (prod(self.chunks_per_shard) * self.inner.max_encoded_nbytes + self.index_nbytes)
-            + _SLACK_NBYTES
-        )
+        """More bytes than any sane shard has: its chunks, its index, and as many unused as it has elements.
+
+        Unused bytes are counted in decoded ones, lest the bound double with each level of nesting.
+        """
+        chunks_nbytes = prod(self.chunks_per_shard) * self.inner.max_encoded_nbytes
+        return chunks_nbytes + self.index_nbytes + self.spec.nbytes + _SLACK_NBYTES
+
+    @property
+    def levels(self) -> int:
+        """Levels of nesting: 1 if the inner chunks are no shards."""
+        inner = self.inner.array_bytes
+        return 1 + (inner.levels if isinstance(inner, ShardingCodec) else 0)
 
     def encode(self, array: np.ndarray[Any, Any]) -> bytes:
         """Encode a whole shard.
@@ -237,7 +256,7 @@ class ShardingCodec:
             raise CorruptShardError(
                 "index_checksum_mismatch" if checksum else "index_undecodable",
                 f"the shard index: {error.message}",
-                hint="The shard was damaged, or is not one: the index is not where or what the metadata says.",
+                hint="The shard was damaged, or its index is not where or what the metadata says.",
             ) from error
         entries = np.ascontiguousarray(table, np.uint64).reshape(-1, 2)
         return ShardIndex(entries, self.chunks_per_shard)

@@ -15,7 +15,7 @@ import numpy as np
 
 from zarr_shard_codec.core.grid import Coords, to_coords, to_linear
 from zarr_shard_codec.core.ranges import ByteRange
-from zarr_shard_codec.errors import CorruptShardError, Reason
+from zarr_shard_codec.errors import CorruptShardError, Reason, SelectionError
 
 EMPTY: Final = 2**64 - 1
 """Offset and nbytes of an empty entry (INDEX-EMPTY)."""
@@ -48,8 +48,18 @@ class ShardIndex:
     def __getitem__(self, coords: Sequence[int]) -> ByteRange | None:
         """Where an inner chunk lies; None if it is empty.
 
-        Raises `CorruptShardError` (`entry_half_empty`, `entry_zero_length`).
+        Raises
+        ------
+        SelectionError
+            `selection_out_of_bounds`: there is no such inner chunk; negative coordinates name none.
+        CorruptShardError
+            `entry_half_empty`, `entry_zero_length`.
         """
+        counts = self.chunks_per_shard
+        if len(coords) != len(counts) or not all(0 <= at < n for at, n in zip(coords, counts, strict=True)):
+            raise SelectionError(
+                "selection_out_of_bounds", f"no inner chunk {tuple(coords)} among {counts} per shard"
+            )
         linear = to_linear(coords, self.chunks_per_shard)
         ranges = self.ranges(np.array([linear]))
         return ranges[0] if ranges else None

@@ -46,6 +46,11 @@ class Chain(Protocol):
         """Whether a part of the chunk can be read without all of its bytes: a shard within a shard."""
         ...
 
+    @property
+    def max_encoded_nbytes(self) -> int:
+        """No encoded chunk is larger than this, in bytes."""
+        ...
+
     def decode(self, encoded: Buffer) -> np.ndarray[Any, Any]:
         """Decode one chunk."""
         ...
@@ -236,7 +241,7 @@ def read_index(shard: Shard, extent: ByteRange | None) -> Plan[ShardIndex | None
         return None
     (encoded,) = answer
     if len(encoded) < shard.index_nbytes:
-        raise _too_short(shard, len(encoded))
+        raise _too_short(shard, len(encoded)) if extent is None else _past_the_end(extent)
     return shard.decode_index(encoded)
 
 
@@ -269,14 +274,16 @@ def read_shard(
     Raises
     ------
     CorruptShardError
-        As `read_index`, and `entry_half_empty`, `entry_zero_length`, `entry_out_of_bounds` for the inner
-        chunks that the box touches.
+        As `read_index`, and `entry_half_empty`, `entry_zero_length`, `entry_out_of_bounds`,
+        `inner_chunk_wrong_size` for the inner chunks that the box touches; `object_changed`.
     """
     if covers(box, bounds):
         answer = yield [WHOLE if extent is None else extent]
         if answer is None:
             return None
         (encoded,) = answer
+        if extent is not None and len(encoded) < extent.nbytes:
+            raise _past_the_end(extent)
         index = cut_index(shard, encoded)
         return hold(read_parts(shard, index, box, target, bounds, whole_of(encoded)), encoded)
     found = yield from read_index(shard, extent)
@@ -310,23 +317,49 @@ def read_parts(
     inner, inner_shape = shard.inner, shard.inner.spec.shape
     if inner.reads_partially:
         plans = [
-            inner.plan_read(part, into, bounds_of(coords, inner_shape, bounds), _within(lies, extent))
+            _read_inner(
+                inner, coords, part, into, bounds_of(coords, inner_shape, bounds), _within(lies, extent)
+            )
             for (coords, part, into), lies in zip(pieces, ranges, strict=True)
         ]
-        return [job for jobs in (yield from gather(plans)) for job in jobs or ()]
+        return [job for jobs in (yield from gather(plans)) for job in jobs]
     if not ranges:
         return []
-    answer = yield [_within(lies, extent) for lies in ranges]
+    # Of a chunk larger than any can be, the last byte alone: it tells whether the entry is out of bounds.
+    limit = inner.max_encoded_nbytes
+    asked = [lies if lies.nbytes <= limit else ByteRange(lies.offset + lies.nbytes - 1, 1) for lies in ranges]
+    answer = yield [_within(lies, extent) for lies in asked]
     if answer is None:
-        raise CorruptShardError("object_changed", "the object was deleted while it was being read")
-    for (coords, _, _), lies, encoded in zip(pieces, ranges, answer, strict=True):
-        if len(encoded) != lies.nbytes:
+        raise _deleted()
+    for (coords, _, _), lies, cut, encoded in zip(pieces, ranges, asked, answer, strict=True):
+        if len(encoded) != cut.nbytes:
             shard_nbytes = lies.offset + len(encoded) if len(encoded) else None
             raise entry_error("entry_out_of_bounds", (lies.offset, lies.nbytes), coords, shard_nbytes)
+        if cut is not lies:
+            message = f"expected at most {limit} bytes, found an index entry of {lies.nbytes}"
+            raise CorruptShardError("inner_chunk_wrong_size", message, inner_chunk=coords)
     return [
         DecodeJob(inner, encoded, box_slices(part), into, coords)
         for (coords, part, into), encoded in zip(pieces, answer, strict=True)
     ]
+
+
+def _read_inner(
+    inner: Chain,
+    coords: Coords,
+    box: Box,
+    target: np.ndarray[Any, Any],
+    bounds: Bounds,
+    extent: ByteRange,
+) -> Plan[list[DecodeJob]]:
+    """Plan to read part of a shard within a shard; errors that know no inner chunk name this one."""
+    try:
+        jobs = yield from inner.plan_read(box, target, bounds, extent)
+    except CorruptShardError as error:
+        raise error.at(inner_chunk=coords) from error.__cause__
+    if jobs is None:  # its outer shard was there a turn ago
+        raise _deleted()
+    return jobs
 
 
 def write_shard(shard: Shard, box: Box, value: np.ndarray[Any, Any], bounds: Bounds) -> Plan[Update]:
@@ -448,6 +481,16 @@ def _cut(view: memoryview, request: Request) -> memoryview:
     if isinstance(request, Suffix):
         return view[max(0, len(view) - request.nbytes) :]
     return view
+
+
+def _deleted() -> CorruptShardError:
+    return CorruptShardError("object_changed", "the object was deleted while it was being read")
+
+
+def _past_the_end(extent: ByteRange) -> CorruptShardError:
+    """The error of an inner shard's entry, where the outer shard's size was not known when it was checked."""
+    message = f"index entry (offset {extent.offset}, nbytes {extent.nbytes} in the object): the object ends"
+    return CorruptShardError("entry_out_of_bounds", f"{message} before it does")
 
 
 def _too_short(shard: Shard, nbytes: int) -> CorruptShardError:

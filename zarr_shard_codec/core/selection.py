@@ -191,10 +191,10 @@ def project(box: Box, chunk_shape: Sequence[int]) -> tuple[AxisProjection, ...]:
         chunks: range | np.ndarray[Any, Any]
         if not wanted:
             chunks = range(0)
-        elif wanted.step <= size:
+        elif wanted.step <= size or len(wanted) == 1:
             chunks = range(wanted[0] // size, wanted[-1] // size + 1)
         else:  # some chunks lie between two wanted indices
-            chunks = np.arange(wanted.start, wanted.stop, wanted.step) // size
+            chunks = np.arange(wanted.start, wanted[-1] + 1, wanted.step) // size
         axes.append(AxisProjection(wanted, size, chunks))
     return tuple(axes)
 
