@@ -9,6 +9,7 @@ process's, and none of our business): a pool of threads and Blosc's own never ge
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,9 +17,10 @@ from typing import Any, ClassVar, Final
 
 from zarr_shard_codec.codecs.bounded import compression_bound, too_large, undecodable
 from zarr_shard_codec.codecs.configuration import Fields
+from zarr_shard_codec.core.pieces import Parts, Pieces
 from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
 from zarr_shard_codec.core.ranges import Buffer
-from zarr_shard_codec.errors import UsageError
+from zarr_shard_codec.errors import CorruptShardError, UsageError
 
 CNAMES: Final = ("lz4", "lz4hc", "blosclz", "snappy", "zlib", "zstd")
 SHUFFLES: Final = ("noshuffle", "shuffle", "bitshuffle")
@@ -33,6 +35,16 @@ SNAPPY: Final = 2
 """The number of Snappy in the three highest flags."""
 MAX_NBYTES: Final = 2**31 - 1 - HEADER.size
 """The container counts in signed 32-bit integers."""
+
+
+class _Scratch(threading.local):
+    """One thread's memory for decoded chunks: new memory costs more than what is done with it."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+
+
+_scratch: Final = _Scratch()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +126,26 @@ class BloscCodec:
                 self._expect_compressor()
             raise undecodable(self.name, str(error)) from error
         return decoded
+
+    def decode_many(self, encoded: Pieces, nbytes: int) -> Buffer | None:
+        """Decompress chunks side by side into memory of this thread."""
+        total = nbytes * len(encoded)
+        if len(_scratch.buffer) < total:
+            _scratch.buffer = bytearray(total)
+        joined = memoryview(_scratch.buffer)[:total]
+        decompress = _library().decompress
+        try:
+            for at, part in enumerate(encoded):
+                if self._checked_nbytes(memoryview(part), nbytes) != nbytes:
+                    return None
+                decompress(part, joined[at * nbytes : (at + 1) * nbytes])
+        except (CorruptShardError, RuntimeError, ValueError):
+            return None
+        return joined
+
+    def encode_many(self, decoded: Pieces) -> Pieces:
+        """Compress each."""
+        return Parts([self.encode(part) for part in decoded])
 
     def _checked_nbytes(self, encoded: memoryview, max_nbytes: int) -> int:
         """Size in bytes that the header declares, once everything in it can be true."""

@@ -40,6 +40,11 @@ class BytesCodec:
     encoded_nbytes: int | None
     max_encoded_nbytes: int
 
+    @property
+    def takes_any_bytes(self) -> bool:
+        """Whether all bytes of the right size decode, so that only the size has to be looked at."""
+        return self.stored_dtype.kind != "b"
+
     def to_metadata(self) -> dict[str, JSON]:
         """Give the codec object; without a configuration where there is no byte order to tell."""
         if self.endian is None:
@@ -47,7 +52,7 @@ class BytesCodec:
         return {"name": "bytes", "configuration": {"endian": self.endian}}
 
     def encode(self, array: np.ndarray[Any, Any]) -> Buffer:
-        """Encode; a view of `array`'s memory where that is contiguous and in the stored byte order."""
+        """Encode an array, or many side by side; a view of `array`'s memory where that is contiguous and in the stored byte order."""
         stored = np.ascontiguousarray(array, dtype=self.stored_dtype)
         # By way of uint8: datetimes and raw types export no buffer of their own.
         return stored.reshape(-1).view(np.uint8).data
@@ -65,7 +70,7 @@ class BytesCodec:
             message = f"bytes: expected {self.max_encoded_nbytes} bytes, found {len(encoded)}"
             raise CorruptShardError("inner_chunk_wrong_size", message)
         array = np.frombuffer(encoded, self.stored_dtype).reshape(self.shape)
-        if self.stored_dtype.kind == "b":
+        if not self.takes_any_bytes:
             largest = int(array.view(np.uint8).max(initial=0))
             if largest > 1:
                 raise undecodable("bytes", f"expected 0 or 1 for a bool, found {largest}")

@@ -13,16 +13,20 @@ from typing import Any, Final, Protocol, Self, cast, runtime_checkable
 
 import numpy as np
 
+from zarr_shard_codec.codecs.bytes_ import BytesCodec
 from zarr_shard_codec.codecs.registry import get_factory, known_names
 from zarr_shard_codec.codecs.transpose import TransposeCodec
 from zarr_shard_codec.core.extensions import parse_extension
 from zarr_shard_codec.core.fill import filled, is_filled
 from zarr_shard_codec.core.grid import ChunkOrder
-from zarr_shard_codec.core.plans import Bounds, DecodeJob, EncodeJob, Plan, Update, covers, hold
+from zarr_shard_codec.core.jobs import Bounds, DecodeJob, UpdateJob
+from zarr_shard_codec.core.pieces import Parts, Pieces, Segments
+from zarr_shard_codec.core.plans import Plan, covers, hold
 from zarr_shard_codec.core.protocols import (
     JSON,
     ArrayArrayCodec,
     ArrayBytesCodec,
+    BatchCodec,
     BytesBytesCodec,
     ChunkSpec,
     Codec,
@@ -30,6 +34,7 @@ from zarr_shard_codec.core.protocols import (
 )
 from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
 from zarr_shard_codec.core.selection import Box, box_slices
+from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.errors import CorruptShardError, MetadataError, Problem
 
 _KIND_WORDS: Final[dict[Kind, str]] = {
@@ -46,11 +51,11 @@ class PartialCodec(Protocol):
     def plan_read(
         self, box: Box, target: np.ndarray[Any, Any], bounds: Bounds, extent: ByteRange | None
     ) -> Plan[list[DecodeJob] | None]:
-        """Plan to read the box into the target; see `plans.read_shard`."""
+        """Plan to read the box into the target; see `reading.read_shard`."""
         ...
 
     def plan_write(self, box: Box, value: np.ndarray[Any, Any], bounds: Bounds) -> Plan[Update]:
-        """Plan to set the box to a value; see `plans.write_shard`."""
+        """Plan to set the box to a value; see `writing.write_shard`."""
         ...
 
     def with_chunk_order(self, chunk_order: ChunkOrder) -> Self:
@@ -69,7 +74,8 @@ class CodecChain:
     array_array, array_bytes, bytes_bytes
         The codecs, in the order in which they encode.
     limits
-        For each bytes→bytes codec: no more bytes than this may come out of decoding it.
+        No more bytes than this are an array→bytes codec's output, that of the first bytes→bytes codec, and so
+        on: what may come out of decoding each, and last how large an encoded chunk may be.
     partial
         The array→bytes codec, if the chunk can be read in part through it.
     """
@@ -92,7 +98,13 @@ class CodecChain:
         """Join codecs that were built for each other."""
         limits = [array_bytes.max_encoded_nbytes]
         for codec in bytes_bytes:
-            limits.append(codec.max_encoded_nbytes(limits[-1]))
+            nbytes = codec.encoded_nbytes(limits[-1])
+            if nbytes is None:
+                # What a compressor may add, it may add to the chunk, not to the bounds of the codecs before it:
+                # those would double with each codec and each level of nesting, and bomb us in the end.
+                growth = codec.max_encoded_nbytes(spec.nbytes) - spec.nbytes
+                nbytes = limits[-1] + max(0, growth)
+            limits.append(nbytes)
         partial = None
         if (
             isinstance(array_bytes, PartialCodec)
@@ -105,7 +117,7 @@ class CodecChain:
             tuple(array_array),
             array_bytes,
             tuple(bytes_bytes),
-            tuple(limits[: len(bytes_bytes)]),
+            tuple(limits),
             partial,
         )
 
@@ -139,7 +151,8 @@ class CodecChain:
                 unknown_kinds = True
                 problems += error.problems
                 continue
-            problems += _order_problems(codec, chosen, here)
+            if not unknown_kinds:  # what cannot be built may be the very codec that seems to be missing
+                problems += _order_problems(codec, chosen, here)
             chosen[codec.kind].append(codec)
             if codec.kind == "array_array":
                 current = cast("ArrayArrayCodec", codec).encoded_spec
@@ -177,10 +190,16 @@ class CodecChain:
     @property
     def max_encoded_nbytes(self) -> int:
         """No encoded chunk is larger than this, in bytes."""
-        nbytes = self.array_bytes.max_encoded_nbytes
-        for codec in self.bytes_bytes:
-            nbytes = codec.max_encoded_nbytes(nbytes)
-        return nbytes
+        return self.limits[-1]
+
+    @property
+    def batch_nbytes(self) -> int:
+        """Decoded size of the chunks that are best worked on together, in bytes.
+
+        Larger, and they leave the processor's cache before they are copied to their place; smaller, and
+        the calls cost more than the work, which is little where nothing is compressed.
+        """
+        return 1 << 20 if self.bytes_bytes else 1 << 23
 
     @property
     def reads_partially(self) -> bool:
@@ -214,6 +233,63 @@ class CodecChain:
             )
         return array
 
+    def decode_many(self, encoded: Pieces) -> np.ndarray[Any, Any] | None:
+        """Decode chunks in one go, where the chain is elements, perhaps transposed, and perhaps a batch codec.
+
+        Parameters
+        ----------
+        encoded
+            At least one chunk.
+
+        Returns
+        -------
+        ndarray or None
+            Shape (n, *chunk shape), perhaps read-only, valid until this thread decodes again. None where
+            chunks must be decoded one by one: by the nature of the chain, or because one of them is broken.
+        """
+        plain = self.array_bytes
+        if not isinstance(plain, BytesCodec) or not plain.takes_any_bytes or not self.spec.nbytes:
+            return None
+        if not all(isinstance(codec, TransposeCodec) for codec in self.array_array):
+            return None
+        joined: Buffer | None
+        if self.bytes_bytes:
+            first = self.bytes_bytes[0]
+            if not isinstance(first, BatchCodec):
+                return None
+            try:
+                for codec, limit in reversed([*zip(self.bytes_bytes, self.limits[:-1], strict=True)][1:]):
+                    encoded = Parts([codec.decode(part, max_nbytes=limit) for part in encoded])
+            except CorruptShardError:
+                return None
+            joined = first.decode_many(encoded, self.spec.nbytes)
+        else:
+            joined = encoded.joined(self.spec.nbytes)
+        if joined is None:
+            return None
+        array = np.frombuffer(joined, plain.stored_dtype).reshape(len(encoded), *plain.shape)
+        for codec in reversed(self.array_array):
+            order = cast("TransposeCodec", codec).order
+            array = array.transpose(0, *(order.index(axis) + 1 for axis in range(len(order))))
+        return array
+
+    def encode_many(self, chunks: np.ndarray[Any, Any]) -> Pieces:
+        """Encode chunks, shape (n, *chunk shape), contiguous."""
+        plain = self.array_bytes
+        if isinstance(plain, BytesCodec) and not self.array_array and len(chunks):
+            stored = plain.encode(chunks)
+            size = self.spec.nbytes
+            table = np.empty((len(chunks), 2), np.uint64)
+            table[:, 0], table[:, 1] = np.arange(len(chunks), dtype=np.uint64) * np.uint64(size), size
+            pieces: Pieces = Segments(stored, table)
+            for codec in self.bytes_bytes:
+                if isinstance(codec, BatchCodec):
+                    pieces = codec.encode_many(pieces)
+                else:
+                    pieces = Parts([codec.encode(part) for part in pieces])
+            return pieces
+        return Parts([self.encode(chunk) for chunk in chunks])
+
     def unwrap(self, encoded: Buffer) -> Buffer:
         """Undo the bytes→bytes codecs alone: what the array→bytes codec made, such as a shard.
 
@@ -222,27 +298,31 @@ class CodecChain:
         CorruptShardError
             `inner_chunk_checksum_mismatch`, `inner_chunk_undecodable`, `inner_chunk_wrong_size`.
         """
-        for codec, limit in zip(reversed(self.bytes_bytes), reversed(self.limits), strict=True):
+        for codec, limit in zip(reversed(self.bytes_bytes), reversed(self.limits[:-1]), strict=True):
             encoded = codec.decode(encoded, max_nbytes=limit)
         return encoded
 
     def plan_read(
         self, box: Box, target: np.ndarray[Any, Any], bounds: Bounds, extent: ByteRange | None = None
     ) -> Plan[list[DecodeJob] | None]:
-        """Plan to read part of the chunk; the parameters are those of `plans.read_shard`."""
+        """Plan to read part of the chunk; the parameters are those of `reading.read_shard`."""
         if self.partial is not None:
             box, bounds, target = self._transposed(box, bounds, target)
             return (yield from self.partial.plan_read(box, target, bounds, extent))
         answer = yield [WHOLE if extent is None else extent]
-        return None if answer is None else [DecodeJob(self, answer[0], box_slices(box), target, None)]
+        if answer is None:
+            return None
+        cells = np.zeros((1,) * len(box), np.int64)
+        return [DecodeJob(self, Parts(answer), cells, box_slices(box), target, None)]
 
     def plan_write(self, box: Box, value: np.ndarray[Any, Any], bounds: Bounds) -> Plan[Update]:
-        """Plan to set part of the chunk; the parameters are those of `plans.write_shard`."""
+        """Plan to set part of the chunk; the parameters are those of `writing.write_shard`."""
         if self.partial is not None:
             box, bounds, value = self._transposed(box, bounds, value)
             return (yield from self.partial.plan_write(box, value, bounds))
         answer = None if covers(box, bounds) else (yield [WHOLE])
-        return Update([EncodeJob(self, None if answer is None else answer[0], box, value, bounds, None)])
+        old = None if answer is None else answer[0]
+        return Update([UpdateJob(self, old, box, value, bounds, 0, None)])
 
     def update(
         self, old: Buffer | None, box: Box, value: np.ndarray[Any, Any], bounds: Bounds
@@ -264,8 +344,7 @@ class CodecChain:
             None if every element now has the fill value's bits.
         """
         if self.partial is not None:
-            update = hold(self.plan_write(box, value, bounds), old)
-            parts = update.finish([job.run() for job in update.jobs])
+            parts = hold(self.plan_write(box, value, bounds), old).run()
             return None if parts is None else b"".join(parts)
         if value.shape == self.spec.shape:
             array = value

@@ -1,7 +1,7 @@
 """sharding_indexed (array→bytes): many encoded inner chunks and an index in one shard.
 
 Owns the codec as metadata names it: what joins the inner chain, the index chain and the plans. The
-conversations themselves stand in `core.plans`.
+conversations themselves stand in `core.reading` and `core.writing`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ from typing import Any, ClassVar, Final, Self
 import numpy as np
 
 from zarr_shard_codec.codecs.chain import CodecChain
-from zarr_shard_codec.core import plans
 from zarr_shard_codec.core.config import NAME, ShardingConfig, parse_config
 from zarr_shard_codec.core.data_types import as_dtype, coerce_fill_value
 from zarr_shard_codec.core.grid import ChunkOrder, Coords, grid_counts, write_order
 from zarr_shard_codec.core.index import ShardIndex
 from zarr_shard_codec.core.layout import IndexLocation
-from zarr_shard_codec.core.plans import Bounds, DecodeJob, Plan, Update
+from zarr_shard_codec.core.jobs import Bounds, DecodeJob
+from zarr_shard_codec.core.plans import Plan, cut_index, hold
 from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
 from zarr_shard_codec.core.ranges import Buffer, ByteRange
+from zarr_shard_codec.core.reading import read_held, read_shard
 from zarr_shard_codec.core.selection import Box, box_shape, parse_selection, whole_box
+from zarr_shard_codec.core.writing import Update, write_shard
 from zarr_shard_codec.errors import CorruptShardError, MetadataError, Problem, UsageError
 
 _SLACK_NBYTES: Final = 1 << 16
@@ -197,10 +199,9 @@ class ShardingCodec:
         if array.dtype.newbyteorder("=") != self.spec.dtype:
             raise UsageError("value_type_mismatch", f"expected dtype {self.spec.dtype}, found {array.dtype}")
         array = array.astype(self.spec.dtype, copy=False)
-        update = plans.hold(self.plan_write(whole_box(array.shape), array, array.shape), None)
-        parts = update.finish([job.run() for job in update.jobs])
+        parts = hold(self.plan_write(whole_box(array.shape), array, array.shape), None).run()
         # A codec gives bytes for every array; only a store can leave an all-empty shard out.
-        return plans.shard_parts(self, {}) if parts is None else parts
+        return [self.encode_index(ShardIndex.empty(self.chunks_per_shard))] if parts is None else parts
 
     def decode(self, encoded: Buffer, selection: Any = ...) -> Any:
         """Decode a shard, or the part of it that `selection` names.
@@ -228,12 +229,8 @@ class ShardingCodec:
             `selection_out_of_bounds`, `selection_invalid`.
         """
         wanted = parse_selection(selection, self.spec.shape)
-        index = plans.cut_index(self, encoded)
         block = np.empty(box_shape(wanted.box), self.spec.dtype)
-        extent = plans.whole_of(encoded)
-        for job in plans.hold(
-            plans.read_parts(self, index, wanted.box, block, self.spec.shape, extent), encoded
-        ):
+        for job in read_held(self, encoded, wanted.box, block, self.spec.shape):
             job.run()
         return wanted.result(block)
 
@@ -245,7 +242,7 @@ class ShardingCodec:
         CorruptShardError
             `shard_too_short`, `index_checksum_mismatch`, `index_undecodable`.
         """
-        return plans.cut_index(self, encoded)
+        return cut_index(self, encoded)
 
     def decode_index(self, encoded: Buffer) -> ShardIndex:
         """Decode the bytes of an index, and nothing but them. Raises as `read_index`."""
@@ -268,12 +265,12 @@ class ShardingCodec:
     def plan_read(
         self, box: Box, target: np.ndarray[Any, Any], bounds: Bounds, extent: ByteRange | None = None
     ) -> Plan[list[DecodeJob] | None]:
-        """Plan to read part of a shard; see `plans.read_shard`."""
-        return plans.read_shard(self, box, target, bounds, extent)
+        """Plan to read part of a shard; see `reading.read_shard`."""
+        return read_shard(self, box, target, bounds, extent)
 
     def plan_write(self, box: Box, value: np.ndarray[Any, Any], bounds: Bounds) -> Plan[Update]:
-        """Plan to set part of a shard; see `plans.write_shard`."""
-        return plans.write_shard(self, box, value, bounds)
+        """Plan to set part of a shard; see `writing.write_shard`."""
+        return write_shard(self, box, value, bounds)
 
 
 def build(name: str, configuration: Mapping[str, JSON], spec: ChunkSpec) -> ShardingCodec:  # noqa: ARG001

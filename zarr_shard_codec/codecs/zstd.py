@@ -8,12 +8,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from itertools import pairwise
+from typing import Any, ClassVar, Final
 
+import numpy as np
 import zstandard
+from numpy.lib.stride_tricks import as_strided
 
 from zarr_shard_codec.codecs.bounded import capped, compression_bound, too_large, undecodable
 from zarr_shard_codec.codecs.configuration import Fields
+from zarr_shard_codec.core.pieces import Parts, Pieces, Segments
 from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
 from zarr_shard_codec.core.ranges import Buffer
 from zarr_shard_codec.errors import CorruptShardError
@@ -62,12 +66,22 @@ class ZstdCodec:
 
     def encode(self, decoded: Buffer) -> Buffer:
         """Compress into one frame that declares its size."""
+        return self._compressor().compress(decoded)
+
+    def encode_many(self, decoded: Pieces) -> Pieces:
+        """Compress each chunk into one frame, without Python's lock from the first to the last."""
+        if not isinstance(decoded, Segments):
+            return Parts([self.encode(part) for part in decoded])
+        segments = zstandard.BufferWithSegments(decoded.buffer, decoded.table.tobytes())
+        return Parts([memoryview(part) for part in self._compressor().multi_compress_to_buffer(segments)])
+
+    def _compressor(self) -> zstandard.ZstdCompressor:
         key = self.level, self.checksum
         compressor = _contexts.compressors.get(key)
         if compressor is None:
             compressor = zstandard.ZstdCompressor(level=self.level, write_checksum=self.checksum)
             _contexts.compressors[key] = compressor
-        return compressor.compress(decoded)
+        return compressor
 
     def decode(self, encoded: Buffer, *, max_nbytes: int) -> Buffer:
         """Decompress every frame.
@@ -86,6 +100,19 @@ class ZstdCodec:
             # More than one frame, or damage. Which one, the slow way finds out.
             return self._decode_frames(memoryview(encoded), max_nbytes)
         return self._decode_frames(memoryview(encoded), max_nbytes)
+
+    def decode_many(self, encoded: Pieces, nbytes: int) -> Buffer | None:
+        """Decompress chunks of one frame each, without Python's lock from the first to the last."""
+        if isinstance(encoded, Segments):
+            frames: Any = zstandard.BufferWithSegments(encoded.buffer, encoded.table.tobytes())
+        else:
+            frames = list(encoded)
+        sizes = np.full(len(encoded), nbytes, np.uint64).tobytes()
+        try:
+            decoded = _contexts.decompressor.multi_decompress_to_buffer(frames, decompressed_sizes=sizes)
+        except zstandard.ZstdError:
+            return None
+        return _as_one_buffer(decoded, nbytes)
 
     def _decode_frames(self, encoded: memoryview, max_nbytes: int) -> bytes:
         pieces: list[bytes] = []
@@ -114,6 +141,18 @@ class ZstdCodec:
     def max_encoded_nbytes(self, decoded_nbytes: int) -> int:
         """See `compression_bound`."""
         return compression_bound(decoded_nbytes)
+
+
+def _as_one_buffer(decoded: Any, nbytes: int) -> Buffer:
+    """See decoded chunks, which the library puts one behind the other into few buffers, as one buffer."""
+    starts = [at for at in range(len(decoded)) if decoded[at].offset == 0]
+    views = [
+        # The library gives out one chunk at a time. `base` keeps its buffer, and with it the others, alive.
+        as_strided(np.frombuffer(decoded[low], np.uint8), ((high - low) * nbytes,), (1,), writeable=False)
+        for low, high in pairwise([*starts, len(decoded)])
+    ]
+    joined = views[0] if len(views) == 1 else np.concatenate(views)
+    return joined.data
 
 
 def _decode_frame(frame: memoryview, declared_nbytes: int, room: int) -> bytes:

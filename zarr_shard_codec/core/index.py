@@ -20,6 +20,8 @@ from zarr_shard_codec.errors import CorruptShardError, Reason, SelectionError
 EMPTY: Final = 2**64 - 1
 """Offset and nbytes of an empty entry (INDEX-EMPTY)."""
 
+_ONE: Final = np.uint64(1)
+
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
@@ -60,44 +62,52 @@ class ShardIndex:
             raise SelectionError(
                 "selection_out_of_bounds", f"no inner chunk {tuple(coords)} among {counts} per shard"
             )
-        linear = to_linear(coords, self.chunks_per_shard)
-        ranges = self.ranges(np.array([linear]))
-        return ranges[0] if ranges else None
+        _, found = self.lookup(np.array([to_linear(coords, self.chunks_per_shard)]))
+        return ByteRange(*found[0].tolist()) if len(found) else None
 
     @property
     def present(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Linear indices of the entries that are not empty, ascending; entries may still be broken."""
         return np.flatnonzero((self.entries != EMPTY).any(axis=1))
 
-    def present_among(self, linear: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Those of the given linear indices whose entries are not empty."""
-        present: np.ndarray[Any, Any] = linear[(self.entries[linear] != EMPTY).any(axis=1)]
-        return present
-
-    def ranges(self, present: np.ndarray[Any, Any], *, shard_nbytes: int | None = None) -> list[ByteRange]:
-        """Byte ranges of the given entries, empty ones left out, each checked before it is trusted.
+    def lookup(
+        self, linear: np.ndarray[Any, Any], *, shard_nbytes: int | None = None
+    ) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], np.ndarray[Any, np.dtype[np.uint64]]]:
+        """Look entries up, and check them before they are trusted.
 
         Parameters
         ----------
-        present
-            Linear indices.
+        linear
+            Linear indices of inner chunks.
         shard_nbytes
             Size of the shard, where it is known: no range may reach past it.
+
+        Returns
+        -------
+        tuple
+            For each index, whether there is a chunk; and uint64, shape (chunks that there are, 2), their
+            offsets and sizes in bytes.
 
         Raises
         ------
         CorruptShardError
             `entry_half_empty`, `entry_zero_length`, `entry_out_of_bounds`: the first entry that is so.
         """
-        present = self.present_among(present)
-        table = self.entries[present]
+        table = self.entries[linear]
+        present = table[:, 1] != EMPTY
+        found = table if present.all() else table[present]
+        offset, nbytes = found[:, 0], found[:, 1]
+        # All rules in two comparisons; a size of zero wraps to 2^64-1 here, and is too large.
+        limit = np.uint64(EMPTY - 1 if shard_nbytes is None else shard_nbytes)
+        good = bool((nbytes - _ONE < limit).all()) and bool((offset <= limit - nbytes).all())
+        if good and (len(found) == len(table) or bool((table[~present, 0] == EMPTY).all())):
+            return present, found
         for reason, broken in faults(table, shard_nbytes).items():
             if broken.any():
                 at = int(np.flatnonzero(broken)[0])
-                raise entry_error(
-                    reason, table[at], to_coords(int(present[at]), self.chunks_per_shard), shard_nbytes
-                )
-        return [ByteRange(offset, nbytes) for offset, nbytes in table.tolist()]
+                coords = to_coords(int(linear[at]), self.chunks_per_shard)
+                raise entry_error(reason, table[at], coords, shard_nbytes)
+        return present, found
 
 
 def faults(table: np.ndarray[Any, Any], shard_nbytes: int | None) -> dict[Reason, np.ndarray[Any, Any]]:

@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from zarr_shard_codec.core.pieces import Pieces
 from zarr_shard_codec.core.ranges import Buffer
 
 JSON = Any
@@ -121,6 +122,23 @@ class BytesBytesCodec(Codec, Protocol):
 
     def max_encoded_nbytes(self, decoded_nbytes: int) -> int:
         """An upper bound in bytes for any valid encoding of that many bytes, by any sane encoder."""
+        ...
+
+
+@runtime_checkable
+class BatchCodec(Protocol):
+    """A bytes→bytes codec that is much faster at many chunks at once. Optional: one by one always works."""
+
+    def decode_many(self, encoded: Pieces, nbytes: int) -> Buffer | None:
+        """Decode chunks of which each must give exactly `nbytes` bytes, one behind the other.
+
+        The result may be memory that this thread's next call uses again. None if any chunk cannot be
+        decoded so: the caller decodes one by one then, and finds out which and why.
+        """
+        ...
+
+    def encode_many(self, decoded: Pieces) -> Pieces:
+        """Encode each by itself."""
         ...
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import index as as_index
 from typing import Any
 
@@ -153,6 +154,28 @@ def _integer(item: object, size: int, axis: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """Neighbouring chunks along one axis, of each of which the same part is wanted.
+
+    Attributes
+    ----------
+    first
+        The first one's coordinate.
+    positions
+        Which they are among the chunks touched along this axis.
+    within
+        The indices wanted within each.
+    landing
+        Where they all land in the block, one behind the other.
+    """
+
+    first: int
+    positions: slice
+    within: range
+    landing: slice
+
+
+@dataclass(frozen=True, slots=True)
 class AxisProjection:
     """One axis of a box, cut by a regular grid.
 
@@ -183,6 +206,21 @@ class AxisProjection:
         begin = start + first * step - low
         return range(begin, begin + (last - first) * step, step), slice(first, last)
 
+    def runs(self) -> list[Run]:
+        """The touched chunks in runs: where chunks are alike, one for all between the first and the last."""
+        chunks = self.coords()
+        alike = isinstance(chunks, range) and self.chunk_size % self.wanted.step == 0
+        cuts = sorted({0, 1, len(chunks) - 1, len(chunks)}) if alike else list(range(len(chunks) + 1))
+        runs: list[Run] = []
+        for low, high in pairwise(cuts):
+            within, landing = self.part(chunks[low])
+            landing = slice(landing.start, self.part(chunks[high - 1])[1].stop)
+            if alike and runs and runs[-1].within == within:
+                last = runs.pop()
+                low, landing = last.positions.start, slice(last.landing.start, landing.stop)
+            runs.append(Run(chunks[low], slice(low, high), within, landing))
+        return runs
+
 
 def project(box: Box, chunk_shape: Sequence[int]) -> tuple[AxisProjection, ...]:
     """Cut a box by a grid of chunks, axis by axis. Empty boxes touch no chunk."""
@@ -199,11 +237,28 @@ def project(box: Box, chunk_shape: Sequence[int]) -> tuple[AxisProjection, ...]:
     return tuple(axes)
 
 
+def blocks(block: np.ndarray[Any, Any], counts: Sequence[int]) -> np.ndarray[Any, Any]:
+    """See a block of equal parts as a grid of them: shape `(*counts, *part_shape)`, a view.
+
+    `block` has the shape `counts * part_shape`.
+    """
+    ndim = len(counts)
+    split = [
+        size for total, count in zip(block.shape, counts, strict=True) for size in (count, total // count)
+    ]
+    axes = (*range(0, 2 * ndim, 2), *range(1, 2 * ndim, 2))
+    return block.reshape(split).transpose(axes)
+
+
 def linear_chunks(axes: Sequence[AxisProjection], counts: Sequence[int]) -> np.ndarray[Any, Any]:
     """Linear (C order) indices of all chunks that a projection touches, in C order: int64, one a chunk."""
     linear = np.zeros(1, np.int64)
     for axis, count in zip(axes, counts, strict=True):
         chunks = axis.chunks
         along = np.arange(chunks.start, chunks.stop) if isinstance(chunks, range) else chunks
-        linear = (linear[:, np.newaxis] * count + along).reshape(-1)
+        linear = (
+            along
+            if linear.size == 1 and not linear[0]
+            else (linear[:, np.newaxis] * count + along).reshape(-1)
+        )
     return linear

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
-from zarr_shard_codec.core.plans import DecodeJob, EncodeJob, Plan, Update
-from zarr_shard_codec.core.ranges import Buffer
+from zarr_shard_codec.core.jobs import DecodeJob, Encoded, EncodeJob, UpdateJob
+from zarr_shard_codec.core.plans import Plan
+from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.conversations import converse
 from zarr_shard_codec.engine.pool import thread_count, waiting_pool, working_pool
 from zarr_shard_codec.errors import ZarrShardError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # slow to import, and a process that reads one chunk needs no
     from concurrent.futures import Future, ThreadPoolExecutor
 
 _BATCH_NBYTES: Final = 1 << 20
-"""Decoded bytes that make a batch: less, and handing it to a thread costs more than it brings."""
+"""Decoded bytes that are worth handing to a thread."""
 
 _OBJECT_NBYTES: Final = 1 << 16
 """What opening an object counts for in a batch: about the time that decoding so many bytes takes."""
@@ -89,7 +90,13 @@ class _Started:
 
     key: str
     update: Update
-    encoded: list[Buffer | None] = field(default_factory=list)
+    jobs: list[EncodeJob | UpdateJob]
+    encoded: list[Encoded] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, task: WriteTask, store: Store) -> _Started:
+        update = converse(task.plan, store, task.key)
+        return cls(task.key, update, [part for job in update.jobs for part in job.split()])
 
 
 def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
@@ -106,8 +113,14 @@ def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
     def fetch(group: list[ReadTask]) -> list[tuple[str, DecodeJob]]:
         return [job for task in group for job in task.jobs(converse(task.plan, store, task.key))]
 
-    fetched = ahead(fetch, _groups(tasks, store, lambda task: task.target.nbytes), pool_for(store))
-    jobs = chain.from_iterable(fetched)
+    groups = _groups(tasks, store, lambda task: task.target.nbytes)
+    few, rest = _peek(groups, 2 * thread_count())
+    if rest and not waits_for_network(store):
+        # Enough objects to keep every core busy: the thread that reads one also decodes it.
+        for _ in ahead(lambda group: decode(fetch(group)), chain(few, rest), working_pool):
+            pass
+        return
+    jobs = chain.from_iterable(ahead(fetch, chain(few, rest), pool_for(store)))
     for _ in ahead(decode, decode_batches(jobs), working_pool):
         pass
 
@@ -126,7 +139,7 @@ def write_objects(store: Store, tasks: Iterable[WriteTask]) -> None:
     """
 
     def start(group: list[WriteTask]) -> list[_Started]:
-        return [_Started(task.key, converse(task.plan, store, task.key)) for task in group]
+        return [_Started.begin(task, store) for task in group]
 
     def put(group: list[_Started]) -> None:
         for write in group:
@@ -136,18 +149,35 @@ def write_objects(store: Store, tasks: Iterable[WriteTask]) -> None:
             else:
                 store.write(write.key, parts)
 
-    started = chain.from_iterable(
-        ahead(start, _groups(tasks, store, lambda task: task.nbytes), pool_for(store))
-    )
-    jobs = ((write, job) for write in started for job in write.update.jobs)
-    encoded = ahead(_encode, _batches(jobs, lambda item: item[1].value.nbytes), working_pool)
-    for _ in ahead(put, _groups(_complete(encoded), store, _encoded_nbytes), pool_for(store)):
+    def write_all(group: list[WriteTask]) -> None:
+        for write in start(group):
+            put(list(_complete([_encode([(write, job) for job in write.jobs])])))
+
+    few, rest = _peek(_groups(tasks, store, lambda task: task.nbytes), 2 * thread_count())
+    if rest and not waits_for_network(store):
+        for _ in ahead(write_all, chain(few, rest), working_pool):
+            pass
+        return
+    started = chain.from_iterable(ahead(start, chain(few, rest), pool_for(store)))
+    jobs = ((write, job) for write in started for job in write.jobs)
+    encoded = ahead(_encode, _batches(jobs, lambda item: item[1].nbytes), working_pool)
+    done = _groups(_complete(encoded), store, lambda write: sum(job.nbytes for job in write.jobs))
+    for _ in ahead(put, done, pool_for(store)):
         pass
+
+
+def _peek(items: Iterable[T], count: int) -> tuple[list[T], Iterable[T]]:
+    """The first few items, and the others, which are falsy if there are none."""
+    rest = iter(items)
+    few = list(islice(rest, count))
+    more = list(islice(rest, 1))
+    return few, chain(more, rest) if more else ()
 
 
 def decode_batches(jobs: Iterable[tuple[str, DecodeJob]]) -> Iterator[list[tuple[str, DecodeJob]]]:
     """Cut jobs into batches that are worth a thread."""
-    return _batches(jobs, lambda job: job[1].target.nbytes)
+    parts = ((key, part) for key, job in jobs for part in job.split())
+    return _batches(parts, lambda job: job[1].nbytes)
 
 
 def decode(batch: list[tuple[str, DecodeJob]]) -> None:
@@ -159,8 +189,8 @@ def decode(batch: list[tuple[str, DecodeJob]]) -> None:
             raise error.at(key=key) from error.__cause__
 
 
-def _encode(batch: list[tuple[_Started, EncodeJob]]) -> list[tuple[_Started, Buffer | None]]:
-    encoded: list[tuple[_Started, Buffer | None]] = []
+def _encode(batch: list[tuple[_Started, EncodeJob | UpdateJob]]) -> list[tuple[_Started, Encoded]]:
+    encoded: list[tuple[_Started, Encoded]] = []
     for write, job in batch:
         try:
             encoded.append((write, job.run()))
@@ -169,15 +199,11 @@ def _encode(batch: list[tuple[_Started, EncodeJob]]) -> list[tuple[_Started, Buf
     return encoded
 
 
-def _complete(encoded: Iterable[list[tuple[_Started, Buffer | None]]]) -> Iterator[_Started]:
-    for write, part in chain.from_iterable(encoded):
-        write.encoded.append(part)
-        if len(write.encoded) == len(write.update.jobs):
+def _complete(encoded: Iterable[list[tuple[_Started, Encoded]]]) -> Iterator[_Started]:
+    for write, chunks in chain.from_iterable(encoded):
+        write.encoded.append(chunks)
+        if len(write.encoded) == len(write.jobs):
             yield write
-
-
-def _encoded_nbytes(write: _Started) -> int:
-    return sum(len(part) for part in write.encoded if part is not None)
 
 
 def pool_for(store: Store) -> Callable[[], ThreadPoolExecutor]:
@@ -206,9 +232,16 @@ def _batches(items: Iterable[T], nbytes: Callable[[T], int]) -> Iterator[list[T]
 
 
 def ahead(
-    function: Callable[[T], U], items: Iterable[T], pool: Callable[[], ThreadPoolExecutor]
+    function: Callable[[T], U],
+    items: Iterable[T],
+    pool: Callable[[], ThreadPoolExecutor],
+    *,
+    depth: int | None = None,
 ) -> Iterator[U]:
-    """Map in a pool, in order, some items ahead; a single item is done where it is asked for."""
+    """Map in a pool, in order, some items ahead; a single item is done where it is asked for.
+
+    `depth` is how many are ahead at most; two a core if it is not said.
+    """
     rest = iter(items)
     first = list(islice(rest, 2))
     if len(first) < 2:
@@ -217,7 +250,7 @@ def ahead(
     from concurrent.futures import wait
 
     workers = pool()
-    more = islice(rest, 2 * thread_count() - 2)
+    more = islice(rest, (depth or 2 * thread_count()) - 2)
     running: deque[Future[U]] = deque(workers.submit(function, item) for item in chain(first, more))
     try:
         while running:

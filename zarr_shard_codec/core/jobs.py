@@ -1,0 +1,267 @@
+"""What is left of a plan once all bytes are read: chunks to decode or encode, without I/O.
+
+Owns the work on many chunks at once. A job is a block of neighbouring chunks that are treated alike; it
+can be split, and any two jobs of a plan may run at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from zarr_shard_codec.core.fill import is_filled
+from zarr_shard_codec.core.grid import Coords
+from zarr_shard_codec.core.pieces import Parts, Pieces
+from zarr_shard_codec.core.protocols import ChunkSpec
+from zarr_shard_codec.core.ranges import Buffer
+from zarr_shard_codec.core.selection import Box, blocks
+from zarr_shard_codec.errors import CorruptShardError
+
+Bounds = tuple[int, ...]
+"""How much of a chunk lies inside the array, along each axis: at most the chunk's size, which an edge
+chunk reaches past. What lies outside holds the fill value and nobody asks for it."""
+
+
+class Coder(Protocol):
+    """What a job asks of the codec chain of a chunk."""
+
+    @property
+    def spec(self) -> ChunkSpec:
+        """The chunk as an array."""
+        ...
+
+    @property
+    def batch_nbytes(self) -> int:
+        """Decoded size of the chunks that are best worked on together, in bytes."""
+        ...
+
+    def decode(self, encoded: Buffer) -> np.ndarray[Any, Any]:
+        """Decode one chunk."""
+        ...
+
+    def decode_many(self, encoded: Pieces) -> np.ndarray[Any, Any] | None:
+        """Decode chunks in one go, shape (n, *chunk shape); None where they must be decoded one by one."""
+        ...
+
+    def encode_many(self, chunks: np.ndarray[Any, Any]) -> Pieces:
+        """Encode chunks, shape (n, *chunk shape)."""
+        ...
+
+    def update(
+        self, old: Buffer | None, box: Box, value: np.ndarray[Any, Any], bounds: Bounds
+    ) -> Buffer | None:
+        """Encode a chunk anew with the box set to a value; None if it is all fill value."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeJob:
+    """A block of chunks to decode, and where the wanted part of each goes.
+
+    Attributes
+    ----------
+    coder
+        The codec chain of a chunk.
+    encoded
+        The chunks' bytes, among others perhaps.
+    cells
+        One element a chunk of the block: its position in `encoded`; -1 for an empty one, whose elements
+        of the target are left alone.
+    within
+        The wanted part of each chunk.
+    target
+        A writable view: the wanted parts side by side. No two jobs of a plan write to the same elements.
+    first
+        Coordinates in the shard of the block's first chunk; None for a chunk that is a whole object.
+    """
+
+    coder: Coder
+    encoded: Pieces
+    cells: np.ndarray[Any, np.dtype[np.int64]]
+    within: tuple[slice, ...]
+    target: np.ndarray[Any, Any]
+    first: Coords | None
+
+    @property
+    def nbytes(self) -> int:
+        """Decoded size of the chunks, in bytes."""
+        return self.cells.size * self.coder.spec.nbytes
+
+    def split(self) -> Iterator[DecodeJob]:
+        """Cut into batches: as many chunks as the coder is best at, or one."""
+        if self.nbytes <= self.coder.batch_nbytes or self.cells.size == 1:
+            yield self
+            return
+        axis, counts = _halves(self.cells.shape)
+        for low, high in counts:
+            part = self.target.shape[axis] // self.cells.shape[axis]
+            yield from replace(
+                self,
+                cells=_cut(self.cells, axis, low, high),
+                target=_cut(self.target, axis, low * part, high * part),
+                first=None if self.first is None else _moved(self.first, axis, low),
+            ).split()
+
+    def run(self) -> None:
+        """Decode, and copy the wanted parts to the target: a few chunks at a time, while they are in cache.
+
+        Raises
+        ------
+        CorruptShardError
+            What the codec chain finds, with the inner chunk.
+        """
+        for part in self.split():
+            part._run()  # noqa: SLF001
+
+    def _run(self) -> None:
+        if self.cells.size == 1:
+            self._run_one(self.target, self.encoded[self.cells.item()], (0,) * self.cells.ndim)
+            return
+        cells = self.cells.reshape(-1)
+        present = cells >= 0
+        full = bool(present.all())
+        chosen = self.encoded.take(cells if full else cells[present])
+        targets = blocks(self.target, self.cells.shape)
+        decoded = self.coder.decode_many(chosen) if len(chosen) > 1 else None
+        if decoded is None:
+            places = map(tuple, np.argwhere(self.cells >= 0).tolist())
+            for encoded, place in zip(chosen, places, strict=True):
+                self._run_one(targets[(*place, ...)], encoded, place)
+        elif full:
+            parts = decoded[(slice(None), *self.within)]
+            targets[...] = parts.reshape(targets.shape)
+        else:
+            targets[self.cells >= 0] = decoded[(slice(None), *self.within)]
+
+    def _run_one(self, target: np.ndarray[Any, Any], encoded: Buffer, place: Coords) -> None:
+        try:
+            target[...] = self.coder.decode(encoded)[self.within]
+        except CorruptShardError as error:
+            raise error.at(inner_chunk=_sum(self.first, place)) from error.__cause__
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeJob:
+    """A block of chunks to encode, each set as a whole.
+
+    Attributes
+    ----------
+    coder
+        The codec chain of a chunk.
+    value
+        The chunks side by side.
+    linear
+        One element a chunk: its linear index in the shard.
+    """
+
+    coder: Coder
+    value: np.ndarray[Any, Any]
+    linear: np.ndarray[Any, np.dtype[np.int64]]
+
+    @property
+    def nbytes(self) -> int:
+        """Decoded size of the chunks, in bytes."""
+        return self.value.nbytes
+
+    def split(self) -> Iterator[Self]:
+        """Cut into batches: as many chunks as the coder is best at, or one."""
+        if self.nbytes <= self.coder.batch_nbytes or self.linear.size == 1:
+            yield self
+            return
+        axis, counts = _halves(self.linear.shape)
+        for low, high in counts:
+            part = self.value.shape[axis] // self.linear.shape[axis]
+            yield from replace(
+                self,
+                linear=_cut(self.linear, axis, low, high),
+                value=_cut(self.value, axis, low * part, high * part),
+            ).split()
+
+    def run(self) -> Encoded:
+        """Encode; chunks that are all fill value are left out."""
+        spec = self.coder.spec
+        # One copy brings the chunks' elements together; fill values and codecs then see them in a row.
+        chunks = np.ascontiguousarray(blocks(self.value, self.linear.shape)).reshape(-1, *spec.shape)
+        linear = self.linear.reshape(-1)
+        wanted = spec.fill_value.tobytes()
+        firsts = chunks[(slice(None), *(0,) * len(spec.shape))].tobytes()
+        size = len(wanted)
+        maybe = [at for at in range(len(chunks)) if firsts[at * size : (at + 1) * size] == wanted]
+        empty = [at for at in maybe if is_filled(chunks[at], spec.fill_value)]
+        if empty:
+            chunks, linear = np.delete(chunks, empty, axis=0), np.delete(linear, empty)
+        return linear, self.coder.encode_many(chunks)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateJob:
+    """One chunk to encode anew, of which a part is set.
+
+    Attributes
+    ----------
+    coder
+        The codec chain of the chunk.
+    old
+        Its bytes until now, if any of them are still needed.
+    box, value
+        The part that changes, and what it becomes.
+    bounds
+        How much of the chunk lies inside the array.
+    linear
+        Its linear index in the shard.
+    inner_chunk
+        Its coordinates in the shard; None for a chunk that is a whole object.
+    """
+
+    coder: Coder
+    old: Buffer | None
+    box: Box
+    value: np.ndarray[Any, Any]
+    bounds: Bounds
+    linear: int
+    inner_chunk: Coords | None
+
+    @property
+    def nbytes(self) -> int:
+        """Decoded size of the chunk, in bytes."""
+        return self.coder.spec.nbytes
+
+    def split(self) -> Iterator[Self]:
+        """One chunk is never cut."""
+        yield self
+
+    def run(self) -> Encoded:
+        """Encode; nothing if the chunk is now all fill value."""
+        try:
+            encoded = self.coder.update(self.old, self.box, self.value, self.bounds)
+        except CorruptShardError as error:
+            raise error.at(inner_chunk=self.inner_chunk) from error.__cause__
+        parts = [] if encoded is None else [encoded]
+        return np.full(len(parts), self.linear, np.int64), Parts(parts)
+
+
+Encoded = tuple[np.ndarray[Any, np.dtype[np.int64]], Pieces]
+"""Linear indices of chunks, and their encoded bytes in the same order."""
+
+
+def _halves(shape: tuple[int, ...]) -> tuple[int, tuple[tuple[int, int], tuple[int, int]]]:
+    """The first axis that can be halved, so that C order goes on from one half to the other; and the halves."""
+    axis = next(at for at, size in enumerate(shape) if size > 1)
+    middle = shape[axis] // 2
+    return axis, ((0, middle), (middle, shape[axis]))
+
+
+def _cut(array: np.ndarray[Any, Any], axis: int, low: int, high: int) -> np.ndarray[Any, Any]:
+    part: np.ndarray[Any, Any] = array[(slice(None),) * axis + (slice(low, high),)]
+    return part
+
+
+def _moved(coords: Coords, axis: int, by: int) -> Coords:
+    return (*coords[:axis], coords[axis] + by, *coords[axis + 1 :])
+
+
+def _sum(first: Coords | None, place: Coords) -> Coords | None:
+    return None if first is None else tuple(at + by for at, by in zip(first, place, strict=True))

@@ -1,0 +1,135 @@
+"""Many encoded chunks at once: slices of one buffer by a table, or buffers of their own.
+
+Owns the two forms and what both can do. A shard that was read whole is one buffer, and a slice of its
+index says where the chunks lie: nothing is done for each chunk until a codec asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zarr_shard_codec.core.ranges import Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Slices of one buffer.
+
+    Attributes
+    ----------
+    buffer
+        The bytes.
+    table
+        uint64, shape (n, 2): offset and nbytes of each slice, in bytes. All lie within the buffer.
+    """
+
+    buffer: Buffer
+    table: np.ndarray[Any, np.dtype[np.uint64]]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        view = memoryview(self.buffer)
+        return (view[offset : offset + nbytes] for offset, nbytes in self.table.tolist())
+
+    def __getitem__(self, at: int) -> memoryview:
+        offset, nbytes = self.table[at].tolist()
+        return memoryview(self.buffer)[offset : offset + nbytes]
+
+    def take(self, chosen: np.ndarray[Any, Any]) -> Segments:
+        """Choose some, by position."""
+        return Segments(self.buffer, self.table[chosen])
+
+    def joined(self, nbytes: int) -> memoryview | None:
+        """All slices one behind the other, if each has `nbytes` bytes and they lie so; no copy."""
+        if not len(self.table) or (self.table[:, 1] != nbytes).any():
+            return None
+        first = int(self.table[0, 0])
+        if (self.table[:, 0] != first + nbytes * np.arange(len(self.table), dtype=np.uint64)).any():
+            return None
+        return memoryview(self.buffer)[first : first + nbytes * len(self.table)]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Buffers of their own."""
+
+    buffers: Sequence[Buffer]
+
+    def __len__(self) -> int:
+        return len(self.buffers)
+
+    def __iter__(self) -> Iterator[Buffer]:
+        return iter(self.buffers)
+
+    def __getitem__(self, at: int) -> Buffer:
+        return self.buffers[at]
+
+    def take(self, chosen: np.ndarray[Any, Any]) -> Parts:
+        """Choose some, by position."""
+        return Parts([self.buffers[at] for at in chosen.tolist()])
+
+    def joined(self, nbytes: int) -> memoryview | None:
+        """The one buffer, if there is one and it has `nbytes` bytes."""
+        if len(self.buffers) != 1 or len(self.buffers[0]) != nbytes:
+            return None
+        return memoryview(self.buffers[0])
+
+
+Pieces = Segments | Parts
+
+
+def splice(
+    pieces: Sequence[tuple[np.ndarray[Any, Any], Pieces]], order: np.ndarray[Any, Any] | None
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[Buffer]]:
+    """Line chunks from several places up, and join what already lies one behind the other.
+
+    Parameters
+    ----------
+    pieces
+        Linear indices of chunks, and their bytes in the same order. No index comes twice.
+    order
+        All linear indices in the order wanted; None for ascending.
+
+    Returns
+    -------
+    tuple
+        Linear indices in that order, sizes in bytes likewise, and buffers that hold the chunks' bytes one
+        behind the other: as few as can be without a copy.
+    """
+    linear = np.concatenate([indices for indices, _ in pieces])
+    tables = []
+    for _, group in pieces:
+        if isinstance(group, Segments):
+            tables.append(group.table)
+        else:  # a source each: the position stands where the offset would
+            sizes = [[at, len(buffer)] for at, buffer in enumerate(group)]
+            tables.append(np.array(sizes, np.uint64).reshape(-1, 2))
+    table = np.concatenate(tables)
+    source = np.repeat(np.arange(len(pieces)), [len(indices) for indices, _ in pieces])
+    if order is None:
+        sequence = np.argsort(linear, kind="stable")
+    else:
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order))
+        sequence = np.argsort(rank[linear], kind="stable")
+    linear, table, source = linear[sequence], table[sequence], source[sequence]
+    sliced = np.array([isinstance(group, Segments) for _, group in pieces])[source]
+    joins = sliced[1:] & (source[1:] == source[:-1]) & (table[1:, 0] == table[:-1, 0] + table[:-1, 1])
+    starts = np.flatnonzero(np.concatenate(([True], ~joins)))
+    ends = np.append(starts[1:], len(linear)) - 1
+    buffers: list[Buffer] = []
+    for first, last in zip(starts.tolist(), ends.tolist(), strict=True):
+        group = pieces[source[first]][1]
+        offset = int(table[first, 0])
+        if isinstance(group, Segments):
+            end = int(table[last, 0] + table[last, 1])
+            buffers.append(memoryview(group.buffer)[offset:end])
+        else:
+            buffers.append(group[offset])
+    return linear, table[:, 1], buffers

@@ -1,0 +1,209 @@
+"""Reading a shard: which bytes, and which chunks are then decoded to where.
+
+Owns the plans that read. What all plans share stands in `plans`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from zarr_shard_codec.core.grid import Coords, all_to_coords
+from zarr_shard_codec.core.index import entry_error
+from zarr_shard_codec.core.jobs import Bounds, DecodeJob
+from zarr_shard_codec.core.pieces import Parts, Pieces, Segments
+from zarr_shard_codec.core.plans import (
+    Chain,
+    Plan,
+    Shard,
+    bounds_of,
+    covers,
+    cut_index,
+    deleted,
+    gather,
+    hold,
+    past_the_end,
+    read_index,
+    within,
+)
+from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
+from zarr_shard_codec.core.selection import AxisProjection, Box, box_slices, linear_chunks, project, view
+from zarr_shard_codec.errors import CorruptShardError
+
+
+def read_shard(
+    shard: Shard, box: Box, target: np.ndarray[Any, Any], bounds: Bounds, extent: ByteRange | None
+) -> Plan[list[DecodeJob] | None]:
+    """Plan to read part of a shard.
+
+    Costs one request if everything inside the bounds is wanted, else one for the index and one turn for
+    the inner chunks (for shards within shards, one turn more for each level).
+
+    Parameters
+    ----------
+    shard
+        The sharding codec.
+    box
+        What is wanted, in elements of the shard.
+    target
+        Where it goes: a writable view of the box's shape. Set to the fill value where chunks are empty.
+    bounds
+        How much of the shard lies inside the array.
+    extent
+        Where the shard lies in its object; None if it is the whole object.
+
+    Returns
+    -------
+    list of DecodeJob, or None
+        None if the object does not exist; the target is then untouched.
+
+    Raises
+    ------
+    CorruptShardError
+        As `read_index`, and `entry_half_empty`, `entry_zero_length`, `entry_out_of_bounds`,
+        `inner_chunk_wrong_size` for the inner chunks that the box touches; `object_changed`.
+    """
+    if covers(box, bounds):
+        answer = yield [WHOLE if extent is None else extent]
+        if answer is None:
+            return None
+        (encoded,) = answer
+        if extent is not None and len(encoded) < extent.nbytes:
+            raise past_the_end(extent)
+        return read_held(shard, encoded, box, target, bounds)
+    index = yield from read_index(shard, extent)
+    if index is None:
+        return None
+    grid = _Grid.over(shard, box)
+    present, table = index.lookup(grid.linear, shard_nbytes=None if extent is None else extent.nbytes)
+    if not present.all():
+        target[...] = shard.spec.fill_value
+    lies = [ByteRange(offset, nbytes) for offset, nbytes in table.tolist()]
+    if not lies:
+        return []
+    if shard.inner.reads_partially:
+        pieces = grid.pieces(present, target, bounds)
+        plans = [
+            _read_inner(shard.inner, piece, within(part, extent))
+            for piece, part in zip(pieces, lies, strict=True)
+        ]
+        return [job for jobs in (yield from gather(plans)) for job in jobs]
+    # Of a chunk larger than any can be, the last byte alone: it tells whether the entry is out of bounds.
+    limit = shard.inner.max_encoded_nbytes
+    asked = [part if part.nbytes <= limit else ByteRange(part.offset + part.nbytes - 1, 1) for part in lies]
+    answer = yield [within(part, extent) for part in asked]
+    if answer is None:
+        raise deleted()
+    for at, (part, cut, encoded) in enumerate(zip(lies, asked, answer, strict=True)):
+        if len(encoded) != cut.nbytes:
+            shard_nbytes = part.offset + len(encoded) if len(encoded) else None
+            coords = grid.coords(present)[at]
+            raise entry_error("entry_out_of_bounds", (part.offset, part.nbytes), coords, shard_nbytes)
+        if cut is not part:
+            raise _too_large(part.nbytes, limit, grid.coords(present)[at])
+    return grid.jobs(np.where(present, np.cumsum(present) - 1, -1), Parts(answer), target)
+
+
+def read_held(
+    shard: Shard, encoded: Buffer, box: Box, target: np.ndarray[Any, Any], bounds: Bounds
+) -> list[DecodeJob]:
+    """Read part of a shard whose bytes are at hand; as `read_shard`, without a conversation."""
+    index = cut_index(shard, encoded)
+    grid = _Grid.over(shard, box)
+    present, table = index.lookup(grid.linear, shard_nbytes=len(encoded))
+    if not present.all():
+        target[...] = shard.spec.fill_value
+    limit = shard.inner.max_encoded_nbytes
+    if shard.inner.reads_partially:
+        return [
+            job
+            for piece, (offset, nbytes) in zip(
+                grid.pieces(present, target, bounds), table.tolist(), strict=True
+            )
+            for job in hold(_read_inner(shard.inner, piece, ByteRange(offset, nbytes)), encoded)
+        ]
+    if len(table) and int(table[:, 1].max()) > limit:
+        at = int(table[:, 1].argmax())
+        raise _too_large(int(table[at, 1]), limit, grid.coords(present)[at])
+    return grid.jobs(np.where(present, grid.linear, -1), Segments(encoded, index.entries), target)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One chunk of which a part is wanted: where it is, which part, where that goes."""
+
+    coords: Coords
+    box: Box
+    target: np.ndarray[Any, Any]
+    bounds: Bounds
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """The chunks that a box touches: a grid, too."""
+
+    shard: Shard
+    axes: tuple[AxisProjection, ...]
+    linear: np.ndarray[Any, np.dtype[np.int64]]
+
+    @classmethod
+    def over(cls, shard: Shard, box: Box) -> _Grid:
+        axes = project(box, shard.inner.spec.shape)
+        return cls(shard, axes, linear_chunks(axes, shard.chunks_per_shard))
+
+    def coords(self, present: np.ndarray[Any, Any]) -> list[Coords]:
+        return all_to_coords(self.linear[present], self.shard.chunks_per_shard)
+
+    def pieces(
+        self, present: np.ndarray[Any, Any], target: np.ndarray[Any, Any], bounds: Bounds
+    ) -> list[_Piece]:
+        """The chunks that there are, one by one."""
+        inner_shape = self.shard.inner.spec.shape
+        pieces: list[_Piece] = []
+        for coords in self.coords(present):
+            parts = [axis.part(at) for axis, at in zip(self.axes, coords, strict=True)]
+            box = tuple(wanted for wanted, _ in parts)
+            into = view(target, (land for _, land in parts))
+            pieces.append(_Piece(coords, box, into, bounds_of(coords, inner_shape, bounds)))
+        return pieces
+
+    def jobs(
+        self, cells: np.ndarray[Any, Any], encoded: Pieces, target: np.ndarray[Any, Any]
+    ) -> list[DecodeJob]:
+        """The chunks that there are, in blocks that are treated alike. `cells` is flat."""
+        cells = cells.reshape([len(axis.chunks) for axis in self.axes])
+        jobs: list[DecodeJob] = []
+        full = bool((cells >= 0).all())
+        for block in product(*(axis.runs() for axis in self.axes)):
+            inside = view(cells, (run.positions for run in block))
+            if full or (inside >= 0).any():
+                jobs.append(
+                    DecodeJob(
+                        self.shard.inner,
+                        encoded,
+                        inside,
+                        box_slices(tuple(run.within for run in block)),
+                        view(target, (run.landing for run in block)),
+                        tuple(run.first for run in block),
+                    )
+                )
+        return jobs
+
+
+def _read_inner(inner: Chain, piece: _Piece, extent: ByteRange) -> Plan[list[DecodeJob]]:
+    """Plan to read part of a shard within a shard; errors that know no inner chunk name this one."""
+    try:
+        jobs = yield from inner.plan_read(piece.box, piece.target, piece.bounds, extent)
+    except CorruptShardError as error:
+        raise error.at(inner_chunk=piece.coords) from error.__cause__
+    if jobs is None:  # its outer shard was there a turn ago
+        raise deleted()
+    return jobs
+
+
+def _too_large(nbytes: int, limit: int, coords: Coords) -> CorruptShardError:
+    message = f"expected at most {limit} bytes, found an index entry of {nbytes}"
+    return CorruptShardError("inner_chunk_wrong_size", message, inner_chunk=coords)
