@@ -69,7 +69,8 @@ class CodecChain:
     array_array, array_bytes, bytes_bytes
         The codecs, in the order in which they encode.
     limits
-        For each bytes→bytes codec: no more bytes than this may come out of decoding it.
+        No more bytes than this are an array→bytes codec's output, that of the first bytes→bytes codec, and so
+        on: what may come out of decoding each, and last how large an encoded chunk may be.
     partial
         The array→bytes codec, if the chunk can be read in part through it.
     """
@@ -92,7 +93,13 @@ class CodecChain:
         """Join codecs that were built for each other."""
         limits = [array_bytes.max_encoded_nbytes]
         for codec in bytes_bytes:
-            limits.append(codec.max_encoded_nbytes(limits[-1]))
+            nbytes = codec.encoded_nbytes(limits[-1])
+            if nbytes is None:
+                # What a compressor may add, it may add to the chunk, not to the bounds of the codecs before it:
+                # those would double with each codec and each level of nesting, and bomb us in the end.
+                growth = codec.max_encoded_nbytes(spec.nbytes) - spec.nbytes
+                nbytes = limits[-1] + max(0, growth)
+            limits.append(nbytes)
         partial = None
         if (
             isinstance(array_bytes, PartialCodec)
@@ -105,7 +112,7 @@ class CodecChain:
             tuple(array_array),
             array_bytes,
             tuple(bytes_bytes),
-            tuple(limits[: len(bytes_bytes)]),
+            tuple(limits),
             partial,
         )
 
@@ -139,7 +146,8 @@ class CodecChain:
                 unknown_kinds = True
                 problems += error.problems
                 continue
-            problems += _order_problems(codec, chosen, here)
+            if not unknown_kinds:  # what cannot be built may be the very codec that seems to be missing
+                problems += _order_problems(codec, chosen, here)
             chosen[codec.kind].append(codec)
             if codec.kind == "array_array":
                 current = cast("ArrayArrayCodec", codec).encoded_spec
@@ -177,10 +185,7 @@ class CodecChain:
     @property
     def max_encoded_nbytes(self) -> int:
         """No encoded chunk is larger than this, in bytes."""
-        nbytes = self.array_bytes.max_encoded_nbytes
-        for codec in self.bytes_bytes:
-            nbytes = codec.max_encoded_nbytes(nbytes)
-        return nbytes
+        return self.limits[-1]
 
     @property
     def reads_partially(self) -> bool:
@@ -222,7 +227,7 @@ class CodecChain:
         CorruptShardError
             `inner_chunk_checksum_mismatch`, `inner_chunk_undecodable`, `inner_chunk_wrong_size`.
         """
-        for codec, limit in zip(reversed(self.bytes_bytes), reversed(self.limits), strict=True):
+        for codec, limit in zip(reversed(self.bytes_bytes), reversed(self.limits[:-1]), strict=True):
             encoded = codec.decode(encoded, max_nbytes=limit)
         return encoded
 
