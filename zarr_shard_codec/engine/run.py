@@ -206,9 +206,16 @@ def _batches(items: Iterable[T], nbytes: Callable[[T], int]) -> Iterator[list[T]
 
 
 def ahead(
-    function: Callable[[T], U], items: Iterable[T], pool: Callable[[], ThreadPoolExecutor]
+    function: Callable[[T], U],
+    items: Iterable[T],
+    pool: Callable[[], ThreadPoolExecutor],
+    *,
+    depth: int | None = None,
 ) -> Iterator[U]:
-    """Map in a pool, in order, some items ahead; a single item is done where it is asked for."""
+    """Map in a pool, in order, some items ahead; a single item is done where it is asked for.
+
+    `depth` is how many are ahead at most; two a core if it is not said.
+    """
     rest = iter(items)
     first = list(islice(rest, 2))
     if len(first) < 2:
@@ -217,7 +224,7 @@ def ahead(
     from concurrent.futures import wait
 
     workers = pool()
-    more = islice(rest, 2 * thread_count() - 2)
+    more = islice(rest, (depth or 2 * thread_count()) - 2)
     running: deque[Future[U]] = deque(workers.submit(function, item) for item in chain(first, more))
     try:
         while running:
