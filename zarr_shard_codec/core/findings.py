@@ -199,32 +199,35 @@ def notes(shard: StoredShard, *, chunks_inside: Coords) -> Iterator[Finding]:
     counts = shard.index.chunks_per_shard
     parts = segments(shard.index, shard.nbytes, shard.index_start, shard.index_nbytes)
 
+    index_end = shard.index_start + shard.index_nbytes
     reach = np.maximum.accumulate(ends)
     overlapping = np.flatnonzero(starts[1:] < reach[:-1]) + 1
     if len(overlapping):
         first = int(overlapping[0])
         other = int(np.argmax(ends[:first]))
         one, two = all_to_coords(linear[[first, other]], counts)
-        shared = int(parts.sizes[parts.owners == SHARED].sum())
+        beside_index = (parts.starts < shard.index_start) | (parts.starts >= index_end)
+        shared = int(parts.sizes[(parts.owners == SHARED) & beside_index].sum())
         yield Finding(
             "chunks_overlap",
-            f"{_chunks(len(overlapping))} begin in the bytes of another, first {one} in those of {two}; "
+            f"{_chunks(len(overlapping), 'begin')} in the bytes of another, first {one} in those of {two}; "
             f"{shared} bytes belong to more than one",
             "note",
         )
 
-    index_end = shard.index_start + shard.index_nbytes
     in_index = linear[(starts < index_end) & (ends > shard.index_start)]
     if len(in_index):
         (coords,) = all_to_coords(in_index[:1], counts)
-        message = f"{_chunks(len(in_index))} use bytes of the index, first {coords}"
+        message = f"{_chunks(len(in_index), 'use')} bytes of the index, first {coords}"
         yield Finding("chunk_overlaps_index", message, "note")
 
     outside = _outside(linear, counts, chunks_inside)
     if outside.any():
         (coords,) = all_to_coords(linear[outside][:1], counts)
         nbytes = int((ends - starts)[outside].sum())
-        message = f"{_chunks(int(outside.sum()))} lie beyond the array's edge, first {coords}; {nbytes} bytes"
+        message = (
+            f"{_chunks(int(outside.sum()), 'lie')} beyond the array's edge, first {coords}; {nbytes} bytes"
+        )
         yield Finding("chunk_outside_array", message, "note")
 
     gaps = parts.sizes[parts.owners == GAP]
@@ -243,5 +246,5 @@ def _outside(linear: np.ndarray[Any, Any], counts: Coords, inside: Coords) -> np
     return outside
 
 
-def _chunks(count: int) -> str:
-    return f"{count} inner chunk{'s' if count != 1 else ''}"
+def _chunks(count: int, verb: str) -> str:
+    return f"1 inner chunk {verb}s" if count == 1 else f"{count} inner chunks {verb}"
