@@ -194,9 +194,7 @@ def test_a_whole_write_reads_nothing():
 def test_a_part_write_reads_the_object_once_and_keeps_what_it_does_not_touch():
     """Untouched inner chunks stay as they are encoded; the one job has the one chunk that changes in part."""
     chain = _chain(_sharding((4, 4), [BYTES, {"name": "gzip", "configuration": {"level": 1}}]))
-    update = hold(
-        chain.plan_write(parse_selection(..., (8, 8)).box, WHOLE_ARRAY, (8, 8)), None
-    )
+    update = hold(chain.plan_write(parse_selection(..., (8, 8)).box, WHOLE_ARRAY, (8, 8)), None)
     parts = update.finish([job.run() for job in update.jobs])
     encoded = b"".join(parts)
     box = parse_selection((slice(0, 2), slice(4, 8)), (8, 8)).box
