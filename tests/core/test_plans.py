@@ -242,7 +242,7 @@ def _one_entry(offset, nbytes, *, body=b"\1" * 32, location="end"):
 
 
 def test_a_chunk_that_cannot_be_so_large_is_not_fetched():
-    """Of an entry larger than any encoding of the chunk, only its last byte is asked for: is it there?"""
+    """Of an entry larger than any encoding of the chunk, only its last byte is asked for."""
     chain = _chain(_sharding((4, 4)))
     box = parse_selection((1, 5), (8, 8)).box
     for nbytes, reason in ((2**60, "entry_out_of_bounds"), (50, "inner_chunk_wrong_size")):

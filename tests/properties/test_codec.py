@@ -194,7 +194,7 @@ def test_what_was_encoded_has_a_bound(case):
 
 @given(cases(), st.sampled_from(["F", "reversed", "strided", "swapped", "broadcast"]))
 def test_any_memory_layout_encodes_the_same(case, layout):
-    """Fortran order, negative and large strides, the other byte order and read-only memory make no difference."""
+    """Fortran order, negative and large strides, the other byte order, read-only memory: no difference."""
     codec, array = case
     if layout == "F":
         view = np.array(array, order="F")
@@ -285,8 +285,7 @@ def test_any_bytes_are_a_shard_or_our_error(case, data):
     selection = data.draw(selections(array.shape) | st.just(...))
     try:
         found = codec.decode(encoded, selection)
-    except ZarrShardError as error:
-        assert isinstance(error, CorruptShardError)
+    except CorruptShardError as error:
         event(error.reason)
     else:
         event("read")

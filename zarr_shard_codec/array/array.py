@@ -300,7 +300,10 @@ def _as_block(value: Any, wanted: Selection, dtype: np.dtype[Any]) -> np.ndarray
 
 def _from_python(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """Take numbers and lists of them, whose NumPy type says little of what they hold."""
-    plain = np.asarray(value)
+    try:
+        plain = np.asarray(value)
+    except ValueError as error:  # lists of unequal lengths
+        raise UsageError("value_shape_mismatch", f"expected numbers, or lists of them: {error}") from None
     if np.can_cast(plain.dtype, dtype, "same_kind") or plain.dtype.kind in "iuO":
         try:
             return np.asarray(value, dtype)
