@@ -28,6 +28,8 @@ _MARKS: Final = {
 }
 _CELLS_PER_CHUNK: Final = 4
 _MAX_ROWS: Final = 16
+_BYTE_BY_BYTE_ROWS: Final = 4
+"""A shard whose single bytes fit into so many rows is shown byte by byte."""
 
 
 def picture(shard: StoredShard, width: int) -> RenderableType:
@@ -37,6 +39,8 @@ def picture(shard: StoredShard, width: int) -> RenderableType:
     gutter = len(human_nbytes(shard.nbytes)) + 3
     per_row = max(8, width - gutter - 2)
     rows = min(_MAX_ROWS, -(-len(present) * _CELLS_PER_CHUNK // per_row) or 1)
+    if shard.nbytes <= _BYTE_BY_BYTE_ROWS * per_row:
+        rows = _BYTE_BY_BYTE_ROWS
     n_cells = min(shard.nbytes, rows * per_row)
     owners = cells(parts, n_cells)
     bar = Text()
@@ -71,7 +75,7 @@ def _legend(shard: StoredShard, owners: np.ndarray[Any, Any], n_cells: int) -> R
         GAP: " unused   ",
         SHARED: " shared   ",
     }
-    marks = Text("one letter is 1 byte; " if scale == 1 else f"one letter is {human_nbytes(scale)}; ")
+    marks = Text("one letter is one byte; " if scale == 1 else f"one letter is {human_nbytes(scale)}; ")
     for owner, meaning in words.items():
         if (owners == owner).any():
             marks.append(*_MARKS[owner]).append(meaning)
