@@ -23,6 +23,10 @@ from zarr_shard_codec.packing.transfer import Transfer, zero_length
 from zarr_shard_codec.stores import files
 from zarr_shard_codec.stores.local import LocalStore
 
+_HAS_COPY_FILE_RANGE: Final = hasattr(os, "copy_file_range")
+_HAS_COPY_FILE_RANGE: Final = hasattr(os, "copy_file_range")
+_LARGEST: Final = 0x7FFFF000
+"""Bytes that Linux copies in one call at most."""
 _PIECE_NBYTES: Final = 1 << 20
 _NOT_HERE: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM}
 """What systems answer where the kernel cannot copy between these two files."""
@@ -61,14 +65,11 @@ def pack_shard(source: LocalStore, target: LocalStore, transfer: Transfer, shard
                     continue
                 chunk_file, size = opened
                 try:
-                    if size == 0:
-                        raise zero_length(chunk_key)
                     if descriptor is None:
                         descriptor = until_complete.enter_context(target.atomic_writer(key))
                         if at_start:
                             os.lseek(descriptor, codec.index_nbytes, os.SEEK_SET)
-                    _copy(chunk_file, descriptor, ByteRange(0, size), chunk_key)
-                    _check_unchanged(chunk_file, size, chunk_key)
+                    _append_whole(chunk_file, descriptor, size, chunk_key)
                 finally:
                     os.close(chunk_file)
                 nbytes[at] = size
@@ -118,8 +119,7 @@ def unpack_shard(source: LocalStore, target: LocalStore, transfer: Transfer, sha
                     tally.passed(1)
                 else:
                     with target.atomic_writer(chunk_key) as chunk_file:
-                        _copy(descriptor, chunk_file, lies, key)
-                        _check_unchanged(descriptor, size, key)
+                        _append_range(descriptor, chunk_file, lies, size, key)
                     tally.moved(lies.nbytes)
     except ZarrShardError as error:
         raise error.at(key=key) from error.__cause__
@@ -139,11 +139,8 @@ def copy_object(source: LocalStore, target: LocalStore, transfer: Transfer, coor
     elif (opened := source.open_object(source_key)) is not None:
         descriptor, size = opened
         try:
-            if size == 0:
-                raise zero_length(source_key)
             with target.atomic_writer(key) as copy:
-                _copy(descriptor, copy, ByteRange(0, size), source_key)
-                _check_unchanged(descriptor, size, source_key)
+                _append_whole(descriptor, copy, size, source_key)
         finally:
             os.close(descriptor)
         tally.n_chunks, tally.chunk_nbytes = 1, size
@@ -152,38 +149,58 @@ def copy_object(source: LocalStore, target: LocalStore, transfer: Transfer, coor
     return tally
 
 
-def _copy(source: int, target: int, lies: ByteRange, key: str) -> None:
-    """Append a range of one file to another. Raises `PackingError` where the source ends before it does."""
-    done = _copy_in_kernel(source, target, lies)
-    # Some file systems say that a file ends where it does not, so its end is believed of a read alone.
-    while done < lies.nbytes:
-        piece = files.read_at(source, lies.offset + done, min(_PIECE_NBYTES, lies.nbytes - done))
-        if len(piece) == 0:
-            raise _changed(key, f"expected {lies.nbytes} bytes from byte {lies.offset} on, found {done}")
-        files.write_parts(target, [piece])
-        done += len(piece)
+def _append_whole(source: int, target: int, size: int, key: str) -> None:
+    """Append all of one file, of so many bytes, to another. Raises as `pack_shard`."""
+    if size == 0:
+        raise zero_length(key)
+    # One byte more than there is: it comes only if the file has grown since its size was taken.
+    done = _append_in_kernel(source, target, 0, size + 1)
+    if done != size:
+        done += _append_by_hand(source, target, done, size + 1 - done)
+    if done != size:
+        raise _changed(key, f"it had {size} bytes, now it has {'more' if done > size else done}")
 
 
-def _copy_in_kernel(source: int, target: int, lies: ByteRange) -> int:
-    """Append as much as the kernel copies; returns how many bytes."""
+def _append_range(source: int, target: int, lies: ByteRange, size: int, key: str) -> None:
+    """Append a range of one file, of `size` bytes, to another. Raises `PackingError` if the file changed."""
+    done = _append_in_kernel(source, target, lies.offset, lies.nbytes)
+    if done != lies.nbytes:
+        done += _append_by_hand(source, target, lies.offset + done, lies.nbytes - done)
+    now = os.fstat(source).st_size
+    if done != lies.nbytes or now != size:
+        raise _changed(key, f"it had {size} bytes, now it has {now}")
+
+
+def _append_in_kernel(source: int, target: int, offset: int, nbytes: int) -> int:
+    """Append up to so many bytes from an offset on without having them here; returns how many.
+
+    Fewer, where the source ends before, or the kernel does not copy between these two files.
+    """
+    if not _HAS_COPY_FILE_RANGE:
+        return 0
     done = 0
-    if hasattr(os, "copy_file_range"):
-        try:
-            while done < lies.nbytes:
-                count = os.copy_file_range(source, target, lies.nbytes - done, lies.offset + done)
-                if count == 0:
-                    break
-                done += count
-        except OSError as error:
-            if error.errno not in _NOT_HERE:
-                raise
+    try:
+        while done < nbytes:
+            count = os.copy_file_range(source, target, nbytes - done, offset + done)
+            done += count
+            if count < _LARGEST:  # the most that the kernel copies at once; less is the end
+                break
+    except OSError as error:
+        if error.errno not in _NOT_HERE:
+            raise
     return done
 
 
-def _check_unchanged(descriptor: int, size: int, key: str) -> None:
-    found = os.fstat(descriptor).st_size
-    if found != size:
-        raise _changed(key, f"it had {size} bytes, and now has {found}")
+def _append_by_hand(source: int, target: int, offset: int, nbytes: int) -> int:
+    """Append as `_append_in_kernel` does, by way of memory; where a read ends, the source ends."""
+    done = 0
+    while done < nbytes:
+        piece = files.read_at(source, offset + done, min(_PIECE_NBYTES, nbytes - done))
+        if len(piece) == 0:
+            break
+        files.write_parts(target, [piece])
+        done += len(piece)
+    return done
 
 
 def _changed(key: str, message: str) -> PackingError:

@@ -95,8 +95,8 @@ def unpack_metadata(
         if not isinstance(codec, TransposeCodec):
             raise PackingError(
                 "no_exact_translation",
-                f"the codec {codec.to_metadata()['name']!r} stands before the shards: it encodes each of them "
-                "as a whole, and inner chunks cannot be told apart without decoding them",
+                f"the codec {codec.to_metadata()['name']!r} stands before the shards and encodes each "
+                "as a whole: inner chunks cannot be told apart without decoding",
             )
     config = chain.array_bytes.config
     codecs = [*source.codecs[: len(chain.array_array)], *config.codecs]

@@ -73,7 +73,10 @@ class Tally:
         """Count a chunk that was moved."""
         self.n_chunks += 1
         self.chunk_nbytes += nbytes
-        self.passed(1, nbytes)
+        self._untold_chunks += 1
+        self._untold_nbytes += nbytes
+        if self._untold_chunks >= _STEP_CHUNKS or self._untold_nbytes >= _STEP_NBYTES:
+            self.tell()
 
     def passed(self, n_chunks: int, nbytes: int = 0) -> None:
         """Count chunks that are dealt with, though there was nothing to move."""
