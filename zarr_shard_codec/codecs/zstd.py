@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 import zstandard
 
-from zarr_shard_codec.codecs.bounded import capped, compression_bound, too_large, undecodable
+from zarr_shard_codec.codecs.bounded import compression_bound, too_large, undecodable
 from zarr_shard_codec.codecs.configuration import Fields
 from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
 from zarr_shard_codec.core.ranges import Buffer
@@ -20,6 +20,9 @@ from zarr_shard_codec.errors import CorruptShardError
 
 SMALLEST_LEVEL: Final = -131072
 LARGEST_LEVEL: Final = 22
+
+_PIECE_NBYTES: Final = 1 << 24
+"""A reader takes memory for all that it is asked for, at once; the bound may be far more than comes."""
 
 SKIPPABLE_MAGIC: Final = 0x184D2A50
 """The first of sixteen magic numbers of skippable frames (RFC 8878, 3.1.2)."""
@@ -123,7 +126,11 @@ def _decode_frame(frame: memoryview, declared_nbytes: int, room: int) -> bytes:
     # A context of its own: such a frame may ask for a window of up to 128 MiB, which would stay with the
     # thread. A frame that declares 0 bytes comes here as well, since `decompress` does not look into it.
     with zstandard.ZstdDecompressor().stream_reader(frame) as reader:
-        return reader.read(capped(room + 1))
+        pieces: list[bytes] = []
+        while room >= 0 and (piece := reader.read(min(room + 1, _PIECE_NBYTES))):
+            pieces.append(piece)
+            room -= len(piece)
+        return b"".join(pieces)
 
 
 def _data_frames(name: str, encoded: memoryview) -> Iterator[memoryview]:

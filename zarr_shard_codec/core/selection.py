@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 from operator import index as as_index
 from typing import Any
 
@@ -42,6 +43,25 @@ def view(block: np.ndarray[Any, Any], landing: Iterable[slice]) -> np.ndarray[An
     index: tuple[Any, ...] = (*landing, ...)
     part: np.ndarray[Any, Any] = block[index]
     return part
+
+
+def new_block(box: Box, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Make an array of the box's shape, its elements not set.
+
+    Raises
+    ------
+    SelectionError
+        `selection_invalid`: no memory has so many bytes.
+    MemoryError
+        This one has not.
+    """
+    shape = box_shape(box)
+    try:
+        return np.empty(shape, dtype)
+    except ValueError:
+        raise SelectionError(
+            "selection_invalid", f"{prod(shape)} elements of {dtype} are more than any memory holds"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
