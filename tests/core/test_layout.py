@@ -26,9 +26,7 @@ def test_chunks_lie_one_behind_the_other(sizes, random, first_offset):
     """In the order given, without a gap, from the first offset on; all other entries are empty."""
     counts = (3, 4)
     linear = random.sample(range(12), len(sizes))
-    index = lay_out(
-        np.array(linear, np.int64), np.array(sizes, np.uint64), counts, first_offset=first_offset
-    )
+    index = lay_out(np.array(linear, np.int64), np.array(sizes, np.uint64), counts, first_offset=first_offset)
     at = first_offset
     for chunk, size in zip(linear, sizes, strict=True):
         assert index.entries[chunk].tolist() == [at, size]

@@ -30,7 +30,7 @@ def test_merged_answers_are_the_answers(requests, largest_gap, largest_read):
 
 @given(st.lists(RANGES, max_size=12), st.integers(0, 100), st.integers(0, 300))
 def test_knobs_are_kept(requests, largest_gap, largest_read):
-    """No merged read is larger than asked for, unless one range is; no byte is read but of a range or a gap."""
+    """No merged read is too large, unless one range is; no byte is read but of a range or a gap."""
     merged, _ = merge(requests, largest_gap=largest_gap, largest_read=largest_read)
     largest = max((request.nbytes for request in requests), default=0)
     wanted = {at for request in requests for at in range(request.offset, request.offset + request.nbytes)}

@@ -38,7 +38,7 @@ def selections(draw):
 
 @given(selections())
 def test_result_is_numpys(case):
-    """What parse_selection makes of the box is `whole[selection]`, in value, shape and kind; or both refuse."""
+    """What parse_selection makes of the box is `whole[selection]`, value, shape and kind; or both refuse."""
     shape, selection = case
     whole = np.arange(np.prod(shape, dtype=int), dtype=np.int32).reshape(shape)
     try:
@@ -58,7 +58,7 @@ def test_result_is_numpys(case):
 
 @given(selections(), st.data())
 def test_assigning_is_numpys(case, data):
-    """A value brought to the box's shape lands where NumPy's assignment puts it, whatever it broadcasts from."""
+    """A value brought to the box's shape lands where NumPy's assignment puts it."""
     shape, selection = case
     model = np.zeros(shape, np.int32)
     try:
@@ -113,7 +113,7 @@ def test_what_is_no_basic_selection_is_refused(selection, reason):
 @pytest.mark.requirement("CHUNKS-PER-SHARD")
 @given(selections(), st.data())
 def test_projection_covers_each_element_once(case, data):
-    """The chunks' parts put together are the box: each element once, each chunk once and never for nothing."""
+    """The chunks' parts put together are the box: each element once, each chunk once."""
     shape, selection = case
     try:
         box = parse_selection(selection, shape).box

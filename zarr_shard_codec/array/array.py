@@ -20,7 +20,7 @@ from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.grid import ChunkOrder, Coords, grid_counts
 from zarr_shard_codec.core.plans import bounds_of
-from zarr_shard_codec.core.selection import Box, Selection, box_shape, parse_selection, project, view
+from zarr_shard_codec.core.selection import Box, Selection, new_block, parse_selection, project, view
 from zarr_shard_codec.engine.run import ReadTask, WriteTask, read_objects, write_objects
 from zarr_shard_codec.errors import UsageError
 from zarr_shard_codec.stores.protocols import Store, waits_for_network
@@ -164,7 +164,7 @@ class ShardedArray:
             `store_failure`.
         """
         wanted = parse_selection(selection, self.shape)
-        block = np.empty(box_shape(wanted.box), self.dtype)
+        block = new_block(wanted.box, self.dtype)
         read_objects(self.store, self._read_tasks(wanted.box, block))
         return wanted.result(block)
 
@@ -177,7 +177,7 @@ class ShardedArray:
         from zarr_shard_codec.engine.run_async import read_objects_async
 
         wanted = parse_selection(selection, self.shape)
-        block = np.empty(box_shape(wanted.box), self.dtype)
+        block = new_block(wanted.box, self.dtype)
         await read_objects_async(self.store, self._read_tasks(wanted.box, block))
         return wanted.result(block)
 
@@ -300,7 +300,10 @@ def _as_block(value: Any, wanted: Selection, dtype: np.dtype[Any]) -> np.ndarray
 
 def _from_python(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """Take numbers and lists of them, whose NumPy type says little of what they hold."""
-    plain = np.asarray(value)
+    try:
+        plain = np.asarray(value)
+    except ValueError as error:  # lists of unequal lengths
+        raise UsageError("value_shape_mismatch", f"expected numbers, or lists of them: {error}") from None
     if np.can_cast(plain.dtype, dtype, "same_kind") or plain.dtype.kind in "iuO":
         try:
             return np.asarray(value, dtype)

@@ -36,10 +36,10 @@ class KeyEncoding:
 
     def key(self, coords: Sequence[int]) -> str:
         """Name the chunk at grid coordinates `coords`, in chunks."""
-        parts = [str(int(index)) for index in coords]
+        key = self.separator.join(map(str, coords))
         if self.name == "default":
-            return self.separator.join(["c", *parts])
-        return self.separator.join(parts) or "0"
+            return f"c{self.separator}{key}" if key else "c"
+        return key or "0"
 
     def coords(self, key: str, ndim: int) -> tuple[int, ...] | None:
         """Undo `key` for an array of `ndim` dimensions; None if no chunk has that key.

@@ -31,7 +31,17 @@ BAD_USAGE: Final = 2
 console: Final = Console(highlight=False)
 error_console: Final = Console(stderr=True, highlight=False)
 
-json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+_AS_JSON: Final = "zarr_shard_codec.as_json"
+
+
+def _remember(ctx: click.Context, _option: click.Parameter, value: bool) -> bool:
+    ctx.meta[_AS_JSON] = value  # errors are reported when the verb's own context is gone already
+    return value
+
+
+json_option: Final = click.option(
+    "--json", "as_json", is_flag=True, is_eager=True, callback=_remember, help="Print one JSON document."
+)
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -42,9 +52,7 @@ def print_json(document: dict[str, Any]) -> None:
 def report_error(error: ZarrShardError) -> int:
     """Print an error; returns the exit status."""
     ctx = click.get_current_context(silent=True)
-    while ctx is not None and "as_json" not in ctx.params:
-        ctx = ctx.parent
-    if ctx is not None and ctx.params["as_json"]:
+    if ctx is not None and ctx.meta.get(_AS_JSON):
         print_json({"error": error.to_json()})
     error_console.print("error:", style="bold red", end=" ")
     error_console.print(str(error), markup=False, soft_wrap=True)
@@ -74,6 +82,13 @@ def progress_of_bytes(description: str, total_nbytes: int | None) -> Iterator[Ca
         TimeRemainingColumn(),
     )
     disabled = not error_console.is_terminal
-    with Progress(*columns, console=error_console, transient=True, disable=disabled) as progress:
+    # What is printed meanwhile appears above the bar; a standard output that leads elsewhere is left alone.
+    with Progress(
+        *columns,
+        console=error_console,
+        transient=True,
+        disable=disabled,
+        redirect_stdout=console.is_terminal,
+    ) as progress:
         task = progress.add_task(description, total=total_nbytes)
         yield lambda nbytes: progress.advance(task, nbytes)

@@ -52,7 +52,10 @@ class BytesCodec:
         return {"name": "bytes", "configuration": {"endian": self.endian}}
 
     def encode(self, array: np.ndarray[Any, Any]) -> Buffer:
-        """Encode an array, or many side by side; a view of `array`'s memory where that is contiguous and in the stored byte order."""
+        """Encode an array, or many side by side.
+
+        A view of `array`'s memory where that is contiguous and in the stored byte order.
+        """
         stored = np.ascontiguousarray(array, dtype=self.stored_dtype)
         # By way of uint8: datetimes and raw types export no buffer of their own.
         return stored.reshape(-1).view(np.uint8).data

@@ -100,8 +100,8 @@ class CodecChain:
         for codec in bytes_bytes:
             nbytes = codec.encoded_nbytes(limits[-1])
             if nbytes is None:
-                # What a compressor may add, it may add to the chunk, not to the bounds of the codecs before it:
-                # those would double with each codec and each level of nesting, and bomb us in the end.
+                # What a compressor may add, it may add to the chunk, not to the bounds of the codecs before
+                # it: those would double with each codec and each level of nesting, and bomb us in the end.
                 growth = codec.max_encoded_nbytes(spec.nbytes) - spec.nbytes
                 nbytes = limits[-1] + max(0, growth)
             limits.append(nbytes)
@@ -234,7 +234,7 @@ class CodecChain:
         return array
 
     def decode_many(self, encoded: Pieces) -> np.ndarray[Any, Any] | None:
-        """Decode chunks in one go, where the chain is elements, perhaps transposed, and perhaps a batch codec.
+        """Decode chunks in one go: where the chain is elements, transposed or not, and a batch codec or none.
 
         Parameters
         ----------
@@ -268,8 +268,8 @@ class CodecChain:
         if joined is None:
             return None
         array = np.frombuffer(joined, plain.stored_dtype).reshape(len(encoded), *plain.shape)
-        for codec in reversed(self.array_array):
-            order = cast("TransposeCodec", codec).order
+        for transpose in reversed(self.array_array):
+            order = cast("TransposeCodec", transpose).order
             array = array.transpose(0, *(order.index(axis) + 1 for axis in range(len(order))))
         return array
 

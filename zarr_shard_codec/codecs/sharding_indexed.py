@@ -18,13 +18,13 @@ from zarr_shard_codec.core.config import NAME, ShardingConfig, parse_config
 from zarr_shard_codec.core.data_types import as_dtype, coerce_fill_value
 from zarr_shard_codec.core.grid import ChunkOrder, Coords, grid_counts, write_order
 from zarr_shard_codec.core.index import ShardIndex
-from zarr_shard_codec.core.layout import IndexLocation
 from zarr_shard_codec.core.jobs import Bounds, DecodeJob
+from zarr_shard_codec.core.layout import IndexLocation
 from zarr_shard_codec.core.plans import Plan, cut_index, hold
 from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
 from zarr_shard_codec.core.ranges import Buffer, ByteRange
 from zarr_shard_codec.core.reading import read_held, read_shard
-from zarr_shard_codec.core.selection import Box, box_shape, parse_selection, whole_box
+from zarr_shard_codec.core.selection import Box, new_block, parse_selection, whole_box
 from zarr_shard_codec.core.writing import Update, write_shard
 from zarr_shard_codec.errors import CorruptShardError, MetadataError, Problem, UsageError
 
@@ -229,7 +229,7 @@ class ShardingCodec:
             `selection_out_of_bounds`, `selection_invalid`.
         """
         wanted = parse_selection(selection, self.spec.shape)
-        block = np.empty(box_shape(wanted.box), self.spec.dtype)
+        block = new_block(wanted.box, self.spec.dtype)
         for job in read_held(self, encoded, wanted.box, block, self.spec.shape):
             job.run()
         return wanted.result(block)

@@ -15,7 +15,7 @@ import numpy as np
 import zstandard
 from numpy.lib.stride_tricks import as_strided
 
-from zarr_shard_codec.codecs.bounded import capped, compression_bound, too_large, undecodable
+from zarr_shard_codec.codecs.bounded import compression_bound, too_large, undecodable
 from zarr_shard_codec.codecs.configuration import Fields
 from zarr_shard_codec.core.pieces import Parts, Pieces, Segments
 from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
@@ -24,6 +24,9 @@ from zarr_shard_codec.errors import CorruptShardError
 
 SMALLEST_LEVEL: Final = -131072
 LARGEST_LEVEL: Final = 22
+
+_PIECE_NBYTES: Final = 1 << 24
+"""A reader takes memory for all that it is asked for, at once; the bound may be far more than comes."""
 
 SKIPPABLE_MAGIC: Final = 0x184D2A50
 """The first of sixteen magic numbers of skippable frames (RFC 8878, 3.1.2)."""
@@ -73,7 +76,8 @@ class ZstdCodec:
         if not isinstance(decoded, Segments):
             return Parts([self.encode(part) for part in decoded])
         segments = zstandard.BufferWithSegments(decoded.buffer, decoded.table.tobytes())
-        return Parts([memoryview(part) for part in self._compressor().multi_compress_to_buffer(segments)])
+        encoded = self._compressor().multi_compress_to_buffer(segments)
+        return Parts([memoryview(encoded[at]) for at in range(len(encoded))])
 
     def _compressor(self) -> zstandard.ZstdCompressor:
         key = self.level, self.checksum
@@ -162,7 +166,11 @@ def _decode_frame(frame: memoryview, declared_nbytes: int, room: int) -> bytes:
     # A context of its own: such a frame may ask for a window of up to 128 MiB, which would stay with the
     # thread. A frame that declares 0 bytes comes here as well, since `decompress` does not look into it.
     with zstandard.ZstdDecompressor().stream_reader(frame) as reader:
-        return reader.read(capped(room + 1))
+        pieces: list[bytes] = []
+        while room >= 0 and (piece := reader.read(min(room + 1, _PIECE_NBYTES))):
+            pieces.append(piece)
+            room -= len(piece)
+        return b"".join(pieces)
 
 
 def _data_frames(name: str, encoded: memoryview) -> Iterator[memoryview]:

@@ -71,7 +71,11 @@ class ShardIndex:
         return np.flatnonzero((self.entries != EMPTY).any(axis=1))
 
     def lookup(
-        self, linear: np.ndarray[Any, Any], *, shard_nbytes: int | None = None
+        self,
+        linear: np.ndarray[Any, Any],
+        *,
+        shard_nbytes: int | None = None,
+        largest_nbytes: int | None = None,
     ) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], np.ndarray[Any, np.dtype[np.uint64]]]:
         """Look entries up, and check them before they are trusted.
 
@@ -81,6 +85,8 @@ class ShardIndex:
             Linear indices of inner chunks.
         shard_nbytes
             Size of the shard, where it is known: no range may reach past it.
+        largest_nbytes
+            No encoded inner chunk can be larger; None where that is not to be looked at.
 
         Returns
         -------
@@ -91,7 +97,8 @@ class ShardIndex:
         Raises
         ------
         CorruptShardError
-            `entry_half_empty`, `entry_zero_length`, `entry_out_of_bounds`: the first entry that is so.
+            `entry_half_empty`, `entry_zero_length`, `entry_out_of_bounds`, `inner_chunk_wrong_size`: the
+            first entry that is so.
         """
         table = self.entries[linear]
         present = table[:, 1] != EMPTY
@@ -101,6 +108,10 @@ class ShardIndex:
         limit = np.uint64(EMPTY - 1 if shard_nbytes is None else shard_nbytes)
         good = bool((nbytes - _ONE < limit).all()) and bool((offset <= limit - nbytes).all())
         if good and (len(found) == len(table) or bool((table[~present, 0] == EMPTY).all())):
+            if largest_nbytes is not None and len(found) and int(nbytes.max()) > largest_nbytes:
+                at = int(nbytes.argmax())
+                coords = to_coords(int(linear[present][at]), self.chunks_per_shard)
+                raise too_large(int(nbytes[at]), largest_nbytes, coords)
             return present, found
         for reason, broken in faults(table, shard_nbytes).items():
             if broken.any():
@@ -129,6 +140,12 @@ def faults(table: np.ndarray[Any, Any], shard_nbytes: int | None) -> dict[Reason
         empty = (offset == EMPTY) & (nbytes == EMPTY)
         found["entry_out_of_bounds"] = outside & ~empty & ~half_empty & ~zero_length
     return found
+
+
+def too_large(nbytes: int, largest_nbytes: int, coords: Coords) -> CorruptShardError:
+    """The error for an entry that no encoded inner chunk can have."""
+    message = f"expected at most {largest_nbytes} bytes, found an index entry of {nbytes}"
+    return CorruptShardError("inner_chunk_wrong_size", message, inner_chunk=coords)
 
 
 def entry_error(

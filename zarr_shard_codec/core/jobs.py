@@ -17,7 +17,7 @@ from zarr_shard_codec.core.grid import Coords
 from zarr_shard_codec.core.pieces import Parts, Pieces
 from zarr_shard_codec.core.protocols import ChunkSpec
 from zarr_shard_codec.core.ranges import Buffer
-from zarr_shard_codec.core.selection import Box, blocks
+from zarr_shard_codec.core.selection import Box, blocks, view
 from zarr_shard_codec.errors import CorruptShardError
 
 Bounds = tuple[int, ...]
@@ -129,7 +129,7 @@ class DecodeJob:
         if decoded is None:
             places = map(tuple, np.argwhere(self.cells >= 0).tolist())
             for encoded, place in zip(chosen, places, strict=True):
-                self._run_one(targets[(*place, ...)], encoded, place)
+                self._run_one(view(targets, place), encoded, place)
         elif full:
             parts = decoded[(slice(None), *self.within)]
             targets[...] = parts.reshape(targets.shape)
@@ -187,7 +187,7 @@ class EncodeJob:
         chunks = np.ascontiguousarray(blocks(self.value, self.linear.shape)).reshape(-1, *spec.shape)
         linear = self.linear.reshape(-1)
         wanted = spec.fill_value.tobytes()
-        firsts = chunks[(slice(None), *(0,) * len(spec.shape))].tobytes()
+        firsts = chunks.reshape(len(chunks), -1)[:, 0].tobytes()
         size = len(wanted)
         maybe = [at for at in range(len(chunks)) if firsts[at * size : (at + 1) * size] == wanted]
         empty = [at for at in maybe if is_filled(chunks[at], spec.fill_value)]
@@ -248,7 +248,7 @@ Encoded = tuple[np.ndarray[Any, np.dtype[np.int64]], Pieces]
 
 
 def _halves(shape: tuple[int, ...]) -> tuple[int, tuple[tuple[int, int], tuple[int, int]]]:
-    """The first axis that can be halved, so that C order goes on from one half to the other; and the halves."""
+    """The first axis that can be halved, so that C order goes on from half to half; and the halves."""
     axis = next(at for at, size in enumerate(shape) if size > 1)
     middle = shape[axis] // 2
     return axis, ((0, middle), (middle, shape[axis]))

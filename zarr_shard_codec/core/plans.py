@@ -118,11 +118,6 @@ def cut_index(shard: Shard, encoded: Buffer) -> ShardIndex:
     return index
 
 
-def whole_of(encoded: Buffer) -> ByteRange:
-    """The range of all of a buffer's bytes."""
-    return ByteRange(0, len(encoded))
-
-
 def covers(box: Box, bounds: Bounds) -> bool:
     """Whether a box names every element inside the bounds."""
     return all(len(wanted) == size for wanted, size in zip(box, bounds, strict=True))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from zarr_shard_codec.core.grid import Coords, all_to_coords
-from zarr_shard_codec.core.index import entry_error
+from zarr_shard_codec.core.index import entry_error, too_large
 from zarr_shard_codec.core.jobs import Bounds, DecodeJob
 from zarr_shard_codec.core.pieces import Parts, Pieces, Segments
 from zarr_shard_codec.core.plans import (
@@ -103,7 +103,7 @@ def read_shard(
             coords = grid.coords(present)[at]
             raise entry_error("entry_out_of_bounds", (part.offset, part.nbytes), coords, shard_nbytes)
         if cut is not part:
-            raise _too_large(part.nbytes, limit, grid.coords(present)[at])
+            raise too_large(part.nbytes, limit, grid.coords(present)[at])
     return grid.jobs(np.where(present, np.cumsum(present) - 1, -1), Parts(answer), target)
 
 
@@ -113,10 +113,10 @@ def read_held(
     """Read part of a shard whose bytes are at hand; as `read_shard`, without a conversation."""
     index = cut_index(shard, encoded)
     grid = _Grid.over(shard, box)
-    present, table = index.lookup(grid.linear, shard_nbytes=len(encoded))
+    limit = shard.inner.max_encoded_nbytes
+    present, table = index.lookup(grid.linear, shard_nbytes=len(encoded), largest_nbytes=limit)
     if not present.all():
         target[...] = shard.spec.fill_value
-    limit = shard.inner.max_encoded_nbytes
     if shard.inner.reads_partially:
         return [
             job
@@ -125,9 +125,6 @@ def read_held(
             )
             for job in hold(_read_inner(shard.inner, piece, ByteRange(offset, nbytes)), encoded)
         ]
-    if len(table) and int(table[:, 1].max()) > limit:
-        at = int(table[:, 1].argmax())
-        raise _too_large(int(table[at, 1]), limit, grid.coords(present)[at])
     return grid.jobs(np.where(present, grid.linear, -1), Segments(encoded, index.entries), target)
 
 
@@ -202,8 +199,3 @@ def _read_inner(inner: Chain, piece: _Piece, extent: ByteRange) -> Plan[list[Dec
     if jobs is None:  # its outer shard was there a turn ago
         raise deleted()
     return jobs
-
-
-def _too_large(nbytes: int, limit: int, coords: Coords) -> CorruptShardError:
-    message = f"expected at most {limit} bytes, found an index entry of {nbytes}"
-    return CorruptShardError("inner_chunk_wrong_size", message, inner_chunk=coords)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from operator import index as as_index
 from typing import Any
 
@@ -38,11 +39,30 @@ def box_slices(box: Box) -> tuple[slice, ...]:
     return tuple(slice(wanted.start, wanted.stop, wanted.step) for wanted in box)
 
 
-def view(block: np.ndarray[Any, Any], landing: Iterable[slice]) -> np.ndarray[Any, Any]:
+def view(block: np.ndarray[Any, Any], landing: Iterable[slice | int]) -> np.ndarray[Any, Any]:
     """The part of a block where values land; a view also where NumPy would give a scalar (no axes)."""
     index: tuple[Any, ...] = (*landing, ...)
     part: np.ndarray[Any, Any] = block[index]
     return part
+
+
+def new_block(box: Box, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Make an array of the box's shape, its elements not set.
+
+    Raises
+    ------
+    SelectionError
+        `selection_invalid`: no memory has so many bytes.
+    MemoryError
+        This one has not.
+    """
+    shape = box_shape(box)
+    try:
+        return np.empty(shape, dtype)
+    except ValueError:
+        raise SelectionError(
+            "selection_invalid", f"{prod(shape)} elements of {dtype} are more than any memory holds"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,15 +230,19 @@ class AxisProjection:
         """The touched chunks in runs: where chunks are alike, one for all between the first and the last."""
         chunks = self.coords()
         alike = isinstance(chunks, range) and self.chunk_size % self.wanted.step == 0
-        cuts = sorted({0, 1, len(chunks) - 1, len(chunks)}) if alike else list(range(len(chunks) + 1))
+        cuts: Iterable[int] = range(len(chunks) + 1)
+        if alike and len(chunks) > 3:
+            cuts = (0, 1, len(chunks) - 1, len(chunks))
         runs: list[Run] = []
         for low, high in pairwise(cuts):
             within, landing = self.part(chunks[low])
             landing = slice(landing.start, self.part(chunks[high - 1])[1].stop)
             if alike and runs and runs[-1].within == within:
                 last = runs.pop()
-                low, landing = last.positions.start, slice(last.landing.start, landing.stop)
-            runs.append(Run(chunks[low], slice(low, high), within, landing))
+                first, landing = last.positions.start, slice(last.landing.start, landing.stop)
+            else:
+                first = low
+            runs.append(Run(chunks[first], slice(first, high), within, landing))
         return runs
 
 

@@ -95,24 +95,38 @@ class LocalStore:
         StoreError
             `invalid_key`, also where a symbolic link leads out of the root; `store_failure`.
         """
+        opened = self.open_object(key)
+        if opened is None:
+            return None
+        descriptor, size = opened
+        try:
+            ranges = [_clamp(request, size) for request in requests]
+            return [files.read_at(descriptor, offset, nbytes) for offset, nbytes in ranges]
+        except OSError as error:
+            raise _failure("read", key, error) from error
+        finally:
+            os.close(descriptor)
+
+    def open_object(self, key: str) -> tuple[int, int] | None:
+        """Open the object's file for reading: descriptor and size; None if there is none.
+
+        Whoever asks closes the descriptor. Raises as `read`.
+        """
         try:
             descriptor = self._open(key)
             if descriptor is None:
                 return None
-            try:
-                status = os.fstat(descriptor)
-                if stat.S_ISDIR(status.st_mode):
-                    return None
-                if not stat.S_ISREG(status.st_mode):
-                    raise StoreError("store_failure", "cannot read the object: not a regular file", key=key)
-                ranges = [_clamp(request, status.st_size) for request in requests]
-                return [files.read_at(descriptor, offset, nbytes) for offset, nbytes in ranges]
-            finally:
-                os.close(descriptor)
+            status = os.fstat(descriptor)
         except StoreError:
             raise
         except OSError as error:
             raise _failure("read", key, error) from error
+        if stat.S_ISREG(status.st_mode):
+            return descriptor, status.st_size
+        os.close(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            return None
+        raise StoreError("store_failure", "cannot read the object: not a regular file", key=key)
 
     def _open(self, key: str) -> int | None:
         path = self.path_of(key)

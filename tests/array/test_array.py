@@ -1,0 +1,573 @@
+"""ShardedArray against NumPy: what is written is read, whatever the shapes; and at what cost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tensorstore
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import zarr_shard_codec as zsc
+from zarr_shard_codec.codecs import registry
+from zarr_shard_codec.codecs.crc32c import Crc32cCodec
+from zarr_shard_codec.core.ranges import WHOLE
+from zarr_shard_codec.stores.memory import MemoryStore
+
+LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+GZIP = {"name": "gzip", "configuration": {"level": 1}}
+ENCODINGS = [
+    None,
+    {"name": "default", "configuration": {"separator": "."}},
+    {"name": "v2", "configuration": {"separator": "/"}},
+    {"name": "v2"},
+]
+
+
+def _create(store, shape=(10, 9), shard=(4, 6), inner=(2, 3), dtype="int32", **options):
+    return zsc.create(store, shape=shape, dtype=dtype, shard_shape=shard, inner_chunk_shape=inner, **options)
+
+
+def _same(one, other):
+    one, other = np.asarray(one), np.asarray(other)
+    return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
+
+
+@st.composite
+def selections(draw, shape):
+    """A basic selection of an array of that shape."""
+    items = [
+        draw(st.slices(size) | (st.integers(-size, size - 1) if size else st.slices(size)))
+        for size in shape[: draw(st.integers(0, len(shape)))]
+    ]
+    return (*items, Ellipsis) if draw(st.booleans()) else tuple(items)
+
+
+@st.composite
+def histories(draw):
+    """An array's shapes and options, and what is done to it."""
+    ndim = draw(st.integers(0, 3))
+    inner = tuple(draw(st.integers(1, 3)) for _ in range(ndim))
+    shard = tuple(size * draw(st.integers(1, 3)) for size in inner)
+    shape = tuple(draw(st.integers(0, 12)) for _ in range(ndim))
+    options = {
+        "shape": shape,
+        "shard": shard,
+        "inner": inner,
+        "dtype": draw(st.sampled_from(["uint8", "int32", "float64", "complex64"])),
+        "index_location": draw(st.sampled_from(["start", "end"])),
+        "chunk_key_encoding": draw(st.sampled_from(ENCODINGS)),
+        "chunk_order": draw(st.sampled_from(["lexicographic", "morton", "reverse"])),
+        "codecs": draw(st.sampled_from([None, [LITTLE], [LITTLE, GZIP, {"name": "crc32c"}]])),
+        "fill_value": draw(st.sampled_from([0, 1])),
+    }
+    steps = []
+    for _ in range(draw(st.integers(1, 5))):
+        if ndim and draw(st.integers(0, 3)) == 0:
+            shape = tuple(draw(st.integers(0, 14)) for _ in range(ndim))
+            steps.append(("resize", shape, None))
+        else:
+            kind = draw(st.sampled_from(["random", "random", "fill", "scalar"]))
+            steps.append((kind, draw(selections(shape)), draw(st.integers(0, 2**32))))
+    return options, steps, draw(selections(shape))
+
+
+@pytest.mark.requirement("FILL-ABSENT", "INDEX-EMPTY-FILL", "EDGE-CHUNKS")
+@settings(max_examples=150)
+@given(histories())
+def test_an_array_is_what_numpy_says(history):
+    """After any writes and resizes, every read is NumPy's, and no shard of nothing but fill value exists."""
+    options, steps, last = history
+    store = MemoryStore()
+    array = _create(store, **options)
+    model = np.full(array.shape, array.fill_value, array.dtype)
+    for kind, what, seed in steps:
+        if kind == "resize":
+            array.resize(what)
+            new = np.full(what, array.fill_value, array.dtype)
+            common = tuple(slice(min(sizes)) for sizes in zip(what, model.shape, strict=True))
+            new[common] = model[common]
+            model = new
+        else:
+            shape = model[what].shape
+            value = {
+                "random": np.random.default_rng(seed).integers(0, 3, shape).astype(array.dtype),
+                "fill": array.fill_value,
+                "scalar": 2,
+            }[kind]
+            array[what] = value
+            model[what] = value
+        assert _same(array[...], model)
+    again = zsc.open(store)
+    assert _same(again[...], model)
+    assert type(again[last]) is type(model[last])
+    assert _same(again[last], model[last])
+    assert _same(asyncio.run(again.read(last)), model[last])
+    keys = {key for _, key in again.shard_keys()}
+    for info in store.list(""):
+        if info.key != "zarr.json":
+            assert info.key in keys
+            coords = next(coords for coords, key in again.shard_keys() if key == info.key)
+            part = model[
+                tuple(
+                    slice(at * size, (at + 1) * size)
+                    for at, size in zip(coords, again.shard_shape, strict=True)
+                )
+            ]
+            assert (part != again.fill_value).any()
+
+
+@settings(max_examples=25)
+@given(histories())
+def test_others_read_what_random_writes_left(tmp_path_factory, history):
+    """Others (tensorstore, zarr-python) agree with NumPy, bit for bit, after any writes and resizes."""
+    options, steps, _ = history
+    path = tmp_path_factory.mktemp("array")
+    array = _create(path, **options)
+    model = np.full(array.shape, array.fill_value, array.dtype)
+    for kind, what, seed in steps:
+        if kind == "resize":
+            array.resize(what)
+            new = np.full(what, array.fill_value, array.dtype)
+            common = tuple(slice(min(sizes)) for sizes in zip(what, model.shape, strict=True))
+            new[common] = model[common]
+            model = new
+        else:
+            value = np.random.default_rng(seed).integers(0, 3, model[what].shape).astype(array.dtype)
+            array[what] = value
+            model[what] = value
+    assert _same(zarr.open_array(str(path), mode="r")[...], model)
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}}
+    assert _same(tensorstore.open(spec).result().read().result(), model)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128", "float16"])
+def test_bits_survive(dtype):
+    """-0.0, infinities and the payloads of NaNs come back as they were, as fill value too."""
+    width = np.dtype(dtype).itemsize // (2 if dtype == "complex128" else 1)
+    exponent = {2: 0x7C00, 4: 0x7F800000, 8: 0x7FF0000000000000}[width]
+    payloads = [exponent | 1, exponent | 1 << (8 * width - 1) | 5, 1 << (8 * width - 1), exponent, 0, 1]
+    values = np.array(payloads * 2, f"u{width}").view(dtype)
+    for fill in (0, values[0], values[1], values[2]):
+        array = _create(
+            MemoryStore(), shape=values.shape, shard=(4,), inner=(2,), dtype=dtype, fill_value=fill
+        )
+        array[...] = values
+        assert _same(array[...], values)
+        array[1:3] = values[1:3]
+        assert _same(array[...], values)
+
+
+@pytest.mark.requirement("EDGE-FILL")
+def test_what_lies_outside_the_array_is_fill_value():
+    """Edge shards hold the fill value beyond the array, also after a write into part of them."""
+    store = MemoryStore()
+    array = _create(store, shape=(5,), shard=(8,), inner=(2,), codecs=[LITTLE], fill_value=7)
+    array[...] = np.arange(5)
+    array[4] = 9
+    encoded = store.read("c/0", [WHOLE])[0]
+    assert array.codec.decode(encoded).tolist() == [0, 1, 2, 3, 9, 7, 7, 7]
+
+
+def test_a_whole_shard_is_written_without_reading(recording_store):
+    """Shards that a write covers, edge shards included, cost one write each and no read."""
+    store = recording_store()
+    array = _create(store)
+    store.forget()
+    array[...] = np.ones(array.shape, "i4")
+    assert store.reads == []
+    assert sorted(store.writes) == sorted(key for _, key in array.shard_keys())
+    store.forget()
+    array[0:4, 6:9] = 2
+    assert store.reads == []
+    assert store.writes == ["c/0/1"]
+
+
+def test_writing_fill_value_deletes(recording_store):
+    """Shards of nothing but fill value are deleted, not written; missing ones read as fill value."""
+    store = recording_store()
+    array = _create(store, fill_value=5)
+    array[...] = 1
+    store.forget()
+    array[4:] = 5
+    array[0:4, 0:6] = 5
+    array[0:4, 6] = 5
+    assert store.deletes == ["c/1/0", "c/1/1", "c/2/0", "c/2/1", "c/0/0"]
+    array[0:4, 7:] = 5
+    assert [key for key in store.objects() if key != "zarr.json"] == []
+    assert (array[...] == 5).all()
+
+
+class _Counting(Crc32cCodec):
+    """crc32c that counts."""
+
+    encoded, decoded = 0, 0
+
+    def to_metadata(self):
+        return {"name": "counting"}
+
+    def encode(self, decoded):
+        type(self).encoded += 1
+        return super().encode(decoded)
+
+    def decode(self, encoded, *, max_nbytes):
+        type(self).decoded += 1
+        return super().decode(encoded, max_nbytes=max_nbytes)
+
+
+def test_untouched_inner_chunks_are_copied_as_they_are_encoded(monkeypatch):
+    """A write into one inner chunk decodes that one and encodes that one; all others keep their bytes."""
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    registry.register("counting", lambda *_: _Counting())
+    store = MemoryStore()
+    array = _create(
+        store, shape=(8, 8), shard=(8, 8), inner=(4, 4), codecs=[LITTLE, GZIP, {"name": "counting"}]
+    )
+    model = np.arange(64, dtype="i4").reshape(8, 8)
+    array[...] = model
+    before = _encoded_chunks(store, array)
+    _Counting.encoded = _Counting.decoded = 0
+    array[1, 1] = model[1, 1] = -1
+    assert (_Counting.encoded, _Counting.decoded) == (1, 1)
+    array[4:8, 0:4] = model[4:8, 0:4] = -2
+    assert (_Counting.encoded, _Counting.decoded) == (2, 1)
+    after = _encoded_chunks(store, array)
+    assert {at for at in before if before[at] == after[at]} == {(0, 1), (1, 1)}
+    assert _same(array[...], model)
+
+
+def test_foreign_bytes_of_untouched_chunks_are_kept():
+    """Inner chunks are copied as another writer encoded them, even where we would have encoded otherwise."""
+    store = MemoryStore()
+    array = _create(store, shape=(8,), shard=(8,), inner=(4,), codecs=[LITTLE, GZIP], chunk_order="reverse")
+    model = np.arange(8, dtype="i4")
+    other = zsc.ShardingCodec.from_metadata(
+        array.codec.to_metadata()["configuration"]
+        | {"codecs": [LITTLE, {"name": "gzip", "configuration": {"level": 9}}]},
+        shard_shape=(8,),
+        dtype="i4",
+    )
+    encoded = other.encode(model)
+    store.write("c/0", [b"junk", encoded[: -other.index_nbytes], b"more junk", _shifted(other, encoded, 4)])
+    before = _encoded_chunks(store, array)
+    array[0] = 100
+    after = _encoded_chunks(store, array)
+    assert after[1,] == before[1,]
+    assert array[...].tolist() == [100, *range(1, 8)]
+
+
+def _shifted(codec, encoded, by):
+    index = codec.read_index(encoded)
+    entries = index.entries.copy()
+    entries[index.present, 0] += np.uint64(by)
+    return codec.encode_index(type(index)(entries, index.chunks_per_shard))
+
+
+def _encoded_chunks(store, array, key=None):
+    encoded = bytes(store.read(key or array.shard_key((0,) * array.ndim), [WHOLE])[0])
+    index = array.codec.read_index(encoded)
+    found = {}
+    for coords in np.ndindex(array.codec.chunks_per_shard):
+        lies = index[coords]
+        found[coords] = None if lies is None else encoded[lies.offset : lies.offset + lies.nbytes]
+    return found
+
+
+def test_damage_is_not_written_over():
+    """A part write into a shard that cannot be read is an error that names it; the shard stays as it was."""
+    store = MemoryStore()
+    array = _create(store)
+    array[...] = 1
+    damaged = bytes(store.read("c/0/0", [WHOLE])[0])[:-1] + b"\0"
+    store.write("c/0/0", [damaged])
+    with pytest.raises(zsc.CorruptShardError) as caught:
+        array[0, 0] = 2
+    assert (caught.value.reason, caught.value.key) == ("index_checksum_mismatch", "c/0/0")
+    assert bytes(store.read("c/0/0", [WHOLE])[0]) == damaged
+    array[0:4, 0:6] = 3
+    assert array[0, 0] == 3
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "reason"),
+    [
+        ("int32", np.zeros((3, 3)), "value_shape_mismatch"),
+        ("int32", [[1, 2], [3]], "value_shape_mismatch"),
+        ("int32", 1.5, "value_type_mismatch"),
+        ("int32", np.float64(1), "value_type_mismatch"),
+        ("int32", 2**40, "value_type_mismatch"),
+        ("int32", np.int64(2**40), "value_type_mismatch"),
+        ("int32", np.full((10, 9), 2**31), "value_type_mismatch"),
+        ("uint8", np.int64(-1), "value_type_mismatch"),
+        ("int64", np.uint64(2**63), "value_type_mismatch"),
+        ("uint8", 256, "value_type_mismatch"),
+        ("float32", 1j, "value_type_mismatch"),
+        ("float64", "one", "value_type_mismatch"),
+        ("bool", np.int8(2), "value_type_mismatch"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(recording_store, dtype, value, reason):
+    """Nothing wraps or loses its kind in silence, and nothing is written."""
+    store = recording_store()
+    array = _create(store, dtype=dtype)
+    with pytest.raises(zsc.UsageError) as caught:
+        array[...] = value
+    assert caught.value.reason == reason
+    assert store.writes == []
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        ("uint8", 255),
+        ("uint8", np.int64(255)),
+        ("int16", np.arange(9, dtype=">i8")),
+        ("float32", np.float64(0.5)),
+        ("float32", [1] * 9),
+        ("float32", True),
+        ("complex64", 1),
+        ("int64", np.uint64(2**63 - 1)),
+        ("int32", [[1] * 9] * 10),
+    ],
+)
+def test_values_that_fit_are_taken(dtype, value):
+    """Numbers, lists and arrays of any type that loses nothing are written as NumPy would."""
+    array = _create(MemoryStore(), dtype=dtype)
+    array[...] = value
+    model = np.zeros(array.shape, dtype)
+    model[...] = value
+    assert _same(array[...], model)
+
+
+def test_reading_only_refuses_writing(forbidden_store):
+    """mode="r" refuses write and resize before the store is touched."""
+    document = _create(MemoryStore()).metadata
+    array = zsc.open(forbidden_store(), metadata=document)
+    for act in (lambda: array.__setitem__(0, 1), lambda: array.resize((1, 1))):
+        with pytest.raises(zsc.UsageError) as caught:
+            act()
+        assert caught.value.reason == "read_only"
+
+
+def test_an_array_says_what_it_is(tmp_path):
+    """The attributes are NumPy's and the metadata's; fill_value is a scalar; attributes are a copy."""
+    array = _create(
+        tmp_path,
+        fill_value=-1,
+        dimension_names=["y", None],
+        attributes={"a": [1]},
+        codecs=[LITTLE],
+    )
+    assert (array.shape, array.ndim, array.dtype, len(array)) == ((10, 9), 2, np.dtype("i4"), 10)
+    assert (array.shard_shape, array.inner_chunk_shape) == ((4, 6), (2, 3))
+    assert type(array.fill_value) is np.int32
+    assert array.fill_value == -1
+    assert array.dimension_names == ("y", None)
+    array.attributes["a"].append(2)
+    assert array.attributes == {"a": [1]}
+    assert "shard_shape=(4, 6) inner_chunk_shape=(2, 3)" in repr(array)
+    assert np.asarray(array).tolist() == [[-1] * 9] * 10
+    assert [row.tolist() for row in array] == [[-1] * 9] * 10
+
+
+def test_a_transposed_array_tells_inner_chunks_by_its_own_axes():
+    """inner_chunk_shape is in the order of the array's axes, whatever stands before the shards."""
+    plain = _create(MemoryStore(), shape=(8, 6, 4), shard=(4, 6, 2), inner=(2, 3, 1))
+    document = json.loads(plain.metadata.to_bytes())
+    sharding = document["codecs"][0]
+    sharding["configuration"]["chunk_shape"] = [3, 1, 2]
+    document["codecs"].insert(0, {"name": "transpose", "configuration": {"order": [1, 2, 0]}})
+    array = zsc.open(MemoryStore(), "r+", metadata=document)
+    assert array.inner_chunk_shape == (2, 3, 1)
+    model = np.arange(8 * 6 * 4, dtype="i4").reshape(8, 6, 4)
+    array[...] = model
+    array[1:7, 2, 1:] = model[1:7, 2, 1:] = -1
+    assert _same(array[...], model)
+    assert _same(array[::-2, 3:, 2], model[::-2, 3:, 2])
+
+
+@pytest.mark.parametrize("order", ["lexicographic", "reverse"])
+def test_an_array_travels_by_pickle(tmp_path, order):
+    """An array that was sent to another process reads and writes the same store, in the same way."""
+    array = _create(tmp_path, path="a/b", chunk_order=order)
+    array[...] = 4
+    again = pickle.loads(pickle.dumps(array))
+    again[0, 0] = 5
+    assert (again.path, again.mode, again.chunk_order) == ("a/b", "r+", order)
+    assert again.metadata == array.metadata
+    assert array[0, 0] == 5
+
+
+def test_ten_threads_read_at_once(tmp_path):
+    """Readers do not disturb each other, whatever they share."""
+    array = _create(tmp_path, shape=(200, 200), shard=(50, 50), inner=(10, 10))
+    model = np.arange(40000, dtype="i4").reshape(200, 200)
+    array[...] = model
+    barrier = threading.Barrier(10)
+
+    def read(seed):
+        random = np.random.default_rng(seed)
+        barrier.wait()
+        for _ in range(20):
+            y, x, height, width = random.integers(1, 150, 4)
+            assert _same(array[y : y + height, x : x + width], model[y : y + height, x : x + width])
+        return True
+
+    with ThreadPoolExecutor(10) as threads:
+        assert all(threads.map(read, range(10)))
+
+
+def test_an_error_leaves_nothing_running():
+    """When one object fails, the call does not return before what it began has ended."""
+    running = []
+
+    class Slow(MemoryStore):
+        def write(self, key, parts):
+            running.append(key)
+            threading.Event().wait(0.02)
+            if key == "c/3":
+                running.remove(key)
+                raise zsc.StoreError("store_failure", "full")
+            super().write(key, parts)
+            running.remove(key)
+
+    array = _create(Slow(), shape=(1 << 22,), shard=(1 << 18,), inner=(1 << 18,), codecs=[LITTLE])
+    with pytest.raises(zsc.StoreError):
+        array[...] = 1
+    assert running == []
+
+
+def test_async_reads_and_writes_run_side_by_side():
+    """Many reads and writes wait together on one event loop, over a store that needs no thread to wait."""
+    import obstore
+
+    from zarr_shard_codec.stores.object_store import ObjectStore
+
+    model = np.arange(64 * 64, dtype="i4").reshape(64, 64)
+
+    async def main():
+        store = ObjectStore(obstore.store.MemoryStore())
+        array = await zsc.create_async(
+            store, shape=(64, 64), dtype="i4", shard_shape=(16, 16), inner_chunk_shape=(4, 4)
+        )
+        rows = [slice(at, at + 16) for at in range(0, 64, 16)]
+        await asyncio.gather(*(array.write(row, model[row]) for row in rows))
+        again = await zsc.open_async(store)
+        parts = await asyncio.gather(*(again.read((slice(at, at + 9), -at - 1)) for at in range(50)))
+        assert all(_same(part, model[at : at + 9, -at - 1]) for at, part in enumerate(parts))
+        assert _same(await again.read(), model)
+        assert _same(await again.read((3, ..., 4)), model[3, ..., 4])
+        with pytest.raises(zsc.SelectionError):
+            await again.read(64)
+        with pytest.raises(zsc.UsageError):
+            await again.write(0, 1)
+        return array
+
+    array = asyncio.run(main())
+    assert _same(array[5:50:7, ::-1], model[5:50:7, ::-1])
+
+
+def test_async_errors_are_the_same_errors():
+    """Damage that an async read finds has reason, key and inner chunk, and is no ExceptionGroup."""
+    import obstore
+
+    from zarr_shard_codec.stores.object_store import ObjectStore
+
+    store = ObjectStore(obstore.store.MemoryStore())
+    array = _create(store, codecs=[LITTLE, {"name": "crc32c"}])
+    array[...] = 1
+    encoded = bytearray(store.read("c/1/0", [WHOLE])[0])
+    encoded[0] ^= 1
+    store.write("c/1/0", [encoded])
+    for selection in (..., (4, 0)):
+        with pytest.raises(zsc.CorruptShardError) as caught:
+            asyncio.run(array.read(selection))
+        error = caught.value
+        assert (error.reason, error.key, error.inner_chunk) == (
+            "inner_chunk_checksum_mismatch",
+            "c/1/0",
+            (0, 0),
+        )
+
+
+FILTERS = {
+    "plain": {"compressors": None},
+    "zstd": {},
+    "gzip": {"compressors": zarr.codecs.GzipCodec(level=1)},
+}
+
+
+@pytest.mark.parametrize("kind", FILTERS)
+@pytest.mark.parametrize(
+    "encoding", [{"name": "default"}, {"name": "v2", "configuration": {"separator": "."}}]
+)
+def test_unsharded_v3_arrays_are_read_and_written(tmp_path, kind, encoding):
+    """A plain v3 array of zarr-python reads here, and what is written here in part reads there."""
+    model = np.arange(70, dtype="f4").reshape(10, 7)
+    theirs = zarr.create_array(
+        str(tmp_path), shape=(10, 7), chunks=(4, 3), dtype="f4", chunk_key_encoding=encoding, **FILTERS[kind]
+    )
+    theirs[...] = model
+    ours = zsc.open(tmp_path, "r+")
+    assert ours.codec is None
+    assert ours.inner_chunk_shape == ours.shard_shape == (4, 3)
+    assert _same(ours[::-1, 1:6:2], model[::-1, 1:6:2])
+    ours[3:9, 2] = model[3:9, 2] = -1
+    ours[0:4, 0:3] = model[0:4, 0:3] = 0
+    assert _same(zarr.open_array(str(tmp_path), mode="r")[...], model)
+    assert not (tmp_path / ours.shard_key((0, 0))).exists()
+
+
+V2 = [
+    {"order": "F"},
+    {"dtype": ">i4"},
+    {"order": "F", "dtype": ">f8", "separator": "/"},
+    {"filters": "delta"},
+    {"order": "F", "filters": "delta", "dtype": "<i2"},
+    {"compressor": None, "separator": "/"},
+]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("case", V2, ids=lambda case: "-".join(map(str, case.values())))
+def test_v2_arrays_are_read_and_written(tmp_path, case):
+    """A v2 array of zarr-python reads here, and what is written here in part reads there."""
+    import numcodecs
+
+    dtype = np.dtype(case.get("dtype", "<i4"))
+    options = {}
+    if case.get("filters"):
+        options["filters"] = [numcodecs.Delta(dtype=dtype.str)]
+    if "compressor" in case:
+        options["compressors"] = None
+    theirs = zarr.create_array(
+        str(tmp_path),
+        shape=(10, 7),
+        chunks=(4, 3),
+        dtype=dtype,
+        zarr_format=2,
+        order=case.get("order", "C"),
+        chunk_key_encoding={"name": "v2", "separator": case.get("separator", ".")},
+        **options,
+    )
+    model = np.arange(70, dtype=dtype).reshape(10, 7)
+    theirs[...] = model
+    ours = zsc.open(tmp_path, "r+")
+    assert ours.dtype == dtype.newbyteorder("=")
+    assert (ours[...] == model).all()
+    assert (ours[::3, -2] == model[::3, -2]).all()
+    ours[3:9, 2:5] = model[3:9, 2:5] = 33
+    ours.resize((12, 5))
+    after = np.zeros((12, 5), dtype)
+    after[:10] = model[:, :5]
+    ours[11] = after[11] = 2
+    again = zarr.open_array(str(tmp_path), mode="r", zarr_format=2)
+    assert again.shape == (12, 5)
+    assert (again[...] == after).all()

@@ -1,0 +1,458 @@
+"""Opening and creating: what is there already is never harmed, and never read as something else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import zarr
+
+import zarr_shard_codec as zsc
+from zarr_shard_codec.array.metadata import ArrayMetadata
+from zarr_shard_codec.core.ranges import WHOLE
+from zarr_shard_codec.stores.local import LocalStore
+from zarr_shard_codec.stores.memory import MemoryStore
+
+ARGUMENTS = {"shape": (8, 8), "dtype": "int16", "shard_shape": (4, 4), "inner_chunk_shape": (2, 2)}
+GROUP = b'{"zarr_format": 3, "node_type": "group"}'
+
+
+def _create(store, **changes):
+    return zsc.create(store, **(ARGUMENTS | changes))
+
+
+def _refused(reason, store, **changes):
+    with pytest.raises(zsc.NodeExistsError) as caught:
+        _create(store, **changes)
+    assert caught.value.reason == reason
+    return caught.value
+
+
+def _keys(store):
+    return sorted(info.key for info in store.list(""))
+
+
+@pytest.mark.requirement("FILL-REQUIRED", "INDEX-CODECS-RECOMMENDED", "NAME")
+def test_what_create_writes(tmp_path):
+    """The document is complete: every default is spelled out, the fill value too; nothing else is written."""
+    _create(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["zarr.json"]
+    document = json.loads((tmp_path / "zarr.json").read_text())
+    assert document["fill_value"] == 0
+    assert document["codecs"] == [
+        {
+            "name": "sharding_indexed",
+            "configuration": {
+                "chunk_shape": [2, 2],
+                "codecs": [
+                    {"name": "bytes", "configuration": {"endian": "little"}},
+                    {"name": "zstd", "configuration": {"level": 1, "checksum": False}},
+                ],
+                "index_codecs": [
+                    {"name": "bytes", "configuration": {"endian": "little"}},
+                    {"name": "crc32c"},
+                ],
+                "index_location": "end",
+            },
+        }
+    ]
+    theirs = zarr.open_array(str(tmp_path))
+    assert (theirs.shards, theirs.chunks, theirs.dtype) == ((4, 4), (2, 2), np.dtype("i2"))
+
+
+@pytest.mark.parametrize("kind", ["path", "string", "url", "store"])
+def test_every_way_to_name_a_store(tmp_path, kind):
+    """A path, a string, a file:// URL and a store all name the same array; `path=` goes below it."""
+    target = {
+        "path": tmp_path,
+        "string": str(tmp_path),
+        "url": tmp_path.as_uri(),
+        "store": LocalStore(tmp_path),
+    }[kind]
+    _create(target, path="a/b")[...] = 3
+    assert (zsc.open(tmp_path / "a" / "b")[...] == 3).all()
+    assert (zsc.open(target, path="a/b")[...] == 3).all()
+
+
+def test_metadata_given_opens_without_touching_the_store(forbidden_store):
+    """With `metadata=`, in any form, the store is not asked for anything until data is."""
+    metadata = _create(MemoryStore()).metadata
+    for given in (metadata, metadata.to_json(), metadata.to_bytes()):
+        array = zsc.open(forbidden_store(), "r+", metadata=given)
+        assert array.metadata == metadata
+        with pytest.raises(zsc.StoreError):
+            array[0, 0]
+    assert asyncio.run(zsc.open_async(forbidden_store(), metadata=metadata)).shape == (8, 8)
+
+
+def test_what_is_not_an_array_is_not_opened():
+    """Nothing, a group, and a broken document are three errors; the group's names the arrays in it."""
+    store = MemoryStore()
+    with pytest.raises(zsc.NodeNotFoundError) as caught:
+        zsc.open(store)
+    assert (caught.value.reason, caught.value.key) == ("not_found", "zarr.json")
+    assert isinstance(caught.value, FileNotFoundError)
+    store.write("zarr.json", [GROUP])
+    _create(store, path="deep/array")
+    with pytest.raises(zsc.NodeNotFoundError, match="deep/array"):
+        zsc.open(store)
+    store.write("zarr.json", [b"{"])
+    with pytest.raises(zsc.MetadataError) as caught:
+        zsc.open(store)
+    assert (caught.value.reason, caught.value.key) == ("invalid_json", "zarr.json")
+
+
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [
+        (zsc.open, {"mode": "w"}),
+        (zsc.open, {"chunk_order": "hilbert"}),
+        (_create, {"exist": "overwrite"}),
+        (_create, {"chunk_order": "hilbert"}),
+    ],
+)
+def test_options_that_do_not_exist_are_refused(function, options):
+    """An unknown mode, order or `exist` is an error before anything is written."""
+    store = MemoryStore()
+    if function is zsc.open:
+        _create(store)
+    before = _keys(store)
+    with pytest.raises(zsc.UsageError) as caught:
+        function(store, **options)
+    assert caught.value.reason == "invalid_argument"
+    assert _keys(store) == before
+
+
+def test_arguments_that_make_no_array_are_all_named(forbidden_store):
+    """Every problem of the arguments at once, before the store is touched."""
+    with pytest.raises(zsc.MetadataError) as caught:
+        _create(
+            forbidden_store(),
+            shape=(8, -1),
+            shard_shape=(5, 0),
+            inner_chunk_shape=(2,),
+            codecs=[{"name": "nope"}],
+            dimension_names=["x"],
+        )
+    reasons = {(problem.path, problem.reason) for problem in caught.value.problems}
+    assert {("shape[1]", "invalid_shape"), ("dimension_names", "wrong_value")} <= reasons
+    assert any(reason == "invalid_shape" and "chunk_grid" in path for path, reason in reasons)
+
+
+def test_error_refuses_whatever_is_there():
+    """exist="error": an array, the same one too, or a group there is an error, and stays."""
+    store = MemoryStore()
+    _create(store)[...] = 1
+    _refused("already_exists", store)
+    _refused("already_exists", store, dtype="int32")
+    store.write("group/zarr.json", [GROUP])
+    assert isinstance(_refused("already_exists", store, path="group"), FileExistsError)
+    assert (zsc.open(store)[...] == 1).all()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dtype": "int32"},
+        {"shape": (8, 9)},
+        {"shard_shape": (8, 4)},
+        {"inner_chunk_shape": (4, 4)},
+        {"fill_value": 1},
+        {"index_location": "start"},
+        {"attributes": {"a": 1}},
+        {"dimension_names": ["y", "x"]},
+        {"chunk_key_encoding": "v2"},
+        {"codecs": [{"name": "bytes", "configuration": {"endian": "big"}}]},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_match_takes_only_the_same(changes):
+    """exist="match" opens the same array, its data kept, and refuses any other, saying where they differ."""
+    store = MemoryStore()
+    _create(store)[...] = 1
+    assert (_create(store, exist="match")[...] == 1).all()
+    before = store.read("zarr.json", [WHOLE])
+    error = _refused("node_mismatch", store, exist="match", **changes)
+    name = next(iter(changes))
+    members = {"dtype": "data_type", "shard_shape": "chunk_grid"}
+    members |= dict.fromkeys(("inner_chunk_shape", "index_location"), "codecs")
+    assert f"{members.get(name, name)}: asked" in str(error)
+    assert store.read("zarr.json", [WHOLE]) == before
+
+
+def test_match_tells_minus_zero_from_zero():
+    """The same means the same bits: a fill value of -0.0 is not 0.0."""
+    store = MemoryStore()
+    _create(store, dtype="float32", fill_value=0.0)
+    _create(store, dtype="float32", fill_value=0.0, exist="match")
+    _refused("node_mismatch", store, dtype="float32", fill_value=-0.0, exist="match")
+
+
+def test_match_is_not_a_group_nor_broken():
+    """exist="match" refuses a group, and says what is wrong with a document that cannot be read."""
+    store = MemoryStore()
+    store.write("zarr.json", [GROUP])
+    _refused("node_mismatch", store, exist="match")
+    store.write("zarr.json", [b"[]"])
+    with pytest.raises(zsc.MetadataError):
+        _create(store, exist="match")
+
+
+@pytest.mark.parametrize("key", ["c/0/0", "c.0.0", "0/1", "0.0", "c", "0", "c/12/7"])
+@pytest.mark.parametrize("exist", ["error", "match"])
+def test_chunks_without_metadata_are_not_adopted(key, exist):
+    """A chunk left by whatever was there before is never read as the new array's."""
+    store = MemoryStore()
+    store.write(f"a/{key}", [b"old"])
+    store.write("a/notes.txt", [b"mine"])
+    error = _refused("stale_data", store, path="a", exist=exist)
+    assert error.key == f"a/{key}"
+    array = _create(store, path="a", exist="replace")
+    assert (array[...] == 0).all()
+    assert _keys(store) == ["a/notes.txt", "a/zarr.json"]
+
+
+@pytest.mark.parametrize("encoding", [None, "v2", {"name": "default", "configuration": {"separator": "."}}])
+def test_replace_shows_nothing_old(encoding):
+    """exist="replace": whatever the old key encoding and version, no old chunk shows through."""
+    store = MemoryStore()
+    _create(store, chunk_key_encoding=encoding, path="a")[...] = 7
+    _create(store, path="ab")[...] = 1
+    for new in (None, "v2"):
+        array = _create(store, chunk_key_encoding=new, path="a", exist="replace", shard_shape=(8, 8))
+        assert (array[...] == 0).all()
+    assert (zsc.open(store, path="ab")[...] == 1).all()
+    assert [key for key in _keys(store) if key.startswith("a/")] == ["a/zarr.json"]
+
+
+def test_replace_takes_the_place_of_v2(tmp_path):
+    """A v2 array is replaced with all of its documents, its chunks and its attributes."""
+    theirs = zarr.create_array(str(tmp_path), shape=(4,), chunks=(2,), dtype="i2", zarr_format=2)
+    theirs[...] = 5
+    theirs.attrs["a"] = 1
+    _create(tmp_path, exist="replace")
+    assert [path.name for path in tmp_path.iterdir()] == ["zarr.json"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [b"", b"{", b"[]", b'{"zarr_format": 3, "node_type": "array", "shape": "?"}', b"\xff\xfe"],
+)
+def test_broken_metadata_may_be_replaced(document):
+    """A document that nobody can read does not stand in the way of exist="replace"."""
+    store = MemoryStore()
+    store.write("zarr.json", [document])
+    store.write("c/0/0", [b"old"])
+    assert (_create(store, exist="replace")[...] == 0).all()
+    assert _keys(store) == ["zarr.json"]
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        {"zarr.json": GROUP},
+        {"zarr.json": b'{"zarr_format": 3, "node_type": "group", "surprise": 1}'},
+        {".zgroup": b'{"zarr_format": 2}'},
+        {"zarr.json": b"{", ".zgroup": b'{"zarr_format": 2}'},
+        {"0/.zarray": b"{}", "0/0.0": b"precious"},
+        {"0/zarr.json": b"{}", "0/c/0": b"precious"},
+        {"zarr.json": b"{", "deep/down/zarr.json": GROUP},
+    ],
+    ids=["group", "broken group", "v2", "broken v3, v2", "implied by v2", "implied by v3", "broken, child"],
+)
+def test_groups_are_never_replaced(objects):
+    """A group, broken or only implied by what is below it, loses nothing to exist="replace"."""
+    store = MemoryStore()
+    for key, value in objects.items():
+        store.write(f"g/{key}", [value])
+    before = {key: bytes(store.read(key, [WHOLE])[0]) for key in _keys(store)}
+    _refused("already_exists", store, path="g", exist="replace")
+    assert {key: bytes(store.read(key, [WHOLE])[0]) for key in _keys(store)} == before
+
+
+def test_one_of_sixteen_threads_creates(tmp_path):
+    """Sixteen at once with "match" all get the array; with "error" exactly one does. Nobody deletes."""
+    deleted = []
+
+    class Watched(LocalStore):
+        def delete(self, key):
+            deleted.append(key)
+            super().delete(key)
+
+    created = []
+
+    class Counting(Watched):
+        def create(self, key, parts):
+            done = super().create(key, parts)
+            created.append(done)
+            return done
+
+    store = Counting(tmp_path)
+
+    def attempt(exist, path):
+        try:
+            array = _create(store, exist=exist, path=path)
+        except zsc.NodeExistsError:
+            return None
+        array[0, 0] = 1
+        return array
+
+    with ThreadPoolExecutor(16) as threads:
+        arrays = list(threads.map(lambda _: attempt("match", "m"), range(16)))
+        assert all(array is not None for array in arrays)
+        assert created.count(True) == 1
+        assert [array is not None for array in threads.map(lambda _: attempt("error", "e"), range(16))].count(
+            True
+        ) == 1
+    assert deleted == []
+    assert zsc.open(tmp_path / "m")[0, 0] == 1
+    leftovers = [path.name for path in tmp_path.rglob("*") if "tmp" in path.name]
+    assert leftovers == []
+
+
+PROCESS = """
+import sys
+import zarr_shard_codec as zsc
+sys.stdin.read(1)
+at = int(sys.argv[2])
+array = zsc.create(sys.argv[1], shape=(8, 4), dtype="i2", shard_shape=(1, 4), inner_chunk_shape=(1, 2),
+                   exist="match")
+array[at] = at + 1
+print("ok")
+"""
+
+
+def test_eight_processes_create_and_write(tmp_path):
+    """Eight processes create the same array at once, each writes its shard; nothing of it is lost."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS, str(tmp_path / "a"), str(at)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for at in range(8)
+    ]
+    for process in processes:
+        process.stdin.write("x")
+        process.stdin.flush()
+    for process in processes:
+        out, _ = process.communicate(timeout=60)
+        assert (process.returncode, out) == (0, "ok\n")
+    assert (zsc.open(tmp_path / "a")[:, 0] == np.arange(1, 9)).all()
+
+
+def test_an_array_that_came_in_between_is_met_as_if_it_had_been_there():
+    """If another process is faster by a hair, "match" compares with what it made, and "error" refuses."""
+
+    class Raced(MemoryStore):
+        def create(self, key, parts):
+            super().create(key, [other])
+            return super().create(key, parts)
+
+    other = _create(MemoryStore()).metadata.to_bytes()
+    assert _create(Raced(), exist="match").shape == (8, 8)
+    _refused("already_exists", Raced())
+    _refused("node_mismatch", Raced(), exist="match", dtype="int32")
+
+
+def test_chunks_of_an_array_that_came_in_between_are_not_stale():
+    """If metadata and chunks appear after the first look, the array is met, not taken for stale chunks."""
+
+    class Raced(MemoryStore):
+        def list(self, prefix):
+            if self.read("zarr.json", [WHOLE]) is None:
+                super().write("zarr.json", [other])
+                super().write("c/0/0", [b"new"])
+            return super().list(prefix)
+
+    other = _create(MemoryStore()).metadata.to_bytes()
+    assert _create(Raced(), exist="match").shape == (8, 8)
+
+
+def test_async_twins_do_the_same(tmp_path):
+    """create_async and open_async take the same arguments, and raise the same errors."""
+
+    async def main():
+        array = await zsc.create_async(tmp_path, **ARGUMENTS)
+        await array.write((slice(0, 3), 1), 5)
+        with pytest.raises(zsc.NodeExistsError):
+            await zsc.create_async(tmp_path, **ARGUMENTS)
+        again = await zsc.open_async(tmp_path, "r+")
+        assert (await again.read((slice(None), 1))).tolist() == [5, 5, 5, 0, 0, 0, 0, 0]
+        with pytest.raises(zsc.NodeNotFoundError):
+            await zsc.open_async(tmp_path / "nothing")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fill"),
+    [
+        ("float32", "0x7fc00001"),
+        ("complex64", [1, "NaN"]),
+        ("r16", [1, 2]),
+        ("datetime64[s]", "NaT"),
+        (bool, 1),
+    ],
+)
+def test_fill_values_in_every_form(dtype, fill):
+    """A fill value may be a scalar or JSON; it comes back through the document bit for bit."""
+    store = MemoryStore()
+    array = _create(store, dtype=dtype, fill_value=fill)
+    again = zsc.open(store)
+    assert array.metadata == again.metadata
+    assert again[0, 0].tobytes() == array.metadata.fill_value.tobytes()
+    assert np.asarray(again[...]).tobytes() == array.metadata.fill_value.tobytes() * 64
+
+
+def test_a_document_with_numpys_integers():
+    """Shapes of NumPy's integers are as good as Python's."""
+    array = _create(MemoryStore(), shape=np.array([8, 8]), shard_shape=(np.int64(4), np.uint8(4)))
+    assert ArrayMetadata.from_json(array.metadata.to_bytes()).shape == (8, 8)
+
+
+CHILD = """
+import os, sys
+import numpy as np
+import zarr_shard_codec as zsc
+array = zsc.create(
+    sys.argv[1], shape=(400, 400), dtype="i4", shard_shape=(100, 100), inner_chunk_shape=(50, 50)
+)
+model = np.arange(160000, dtype="i4").reshape(400, 400)
+array[...] = model
+assert (array[...] == model).all()
+child = os.fork()
+if child == 0:
+    good = (array[...] == model).all() and (zsc.open(sys.argv[1])[3:390] == model[3:390]).all()
+    os._exit(0 if good else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("threads", ["1", "4", None])
+def test_a_forked_child_reads(tmp_path, threads):
+    """After use, a forked child has threads of its own; one thread is enough for everything."""
+    environment = {key: value for key, value in os.environ.items() if key != "ZARR_SHARD_THREADS"}
+    environment |= {} if threads is None else {"ZARR_SHARD_THREADS": threads}
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path)], env=environment, check=False, timeout=60
+    )
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "two", "", "1.5", "²", "99999999", "9" * 5000, "1\n"])
+def test_bad_thread_counts_are_refused(monkeypatch, threads):
+    """ZARR_SHARD_THREADS is a number of at least 1, or an error that names it."""
+    from zarr_shard_codec.engine.pool import thread_count
+
+    monkeypatch.setenv("ZARR_SHARD_THREADS", threads)
+    with pytest.raises(zsc.UsageError, match="ZARR_SHARD_THREADS") as caught:
+        thread_count()
+    assert caught.value.reason == "invalid_argument"

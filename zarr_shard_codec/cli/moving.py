@@ -1,0 +1,126 @@
+"""What `pack` and `unpack` have in common: the progress bar, and the report in words.
+
+Owns the form alone; what is done is the business of `packing`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from zarr_shard_codec.cli.nodes import counted, printable
+from zarr_shard_codec.cli.output import FINDINGS, console, error_console, human_nbytes, print_json
+from zarr_shard_codec.packing import ArrayReport, Progress, Report, Step
+
+_SHOWN: Final = 20
+"""So many differences are printed; all of them with --json."""
+
+
+@contextmanager
+def progress_of_chunks(verb: str) -> Iterator[Progress]:
+    """Show a progress bar on standard error, if that is a terminal; give what is to be told of the work."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("chunks  {task.fields[moved]}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(
+        *columns,
+        console=error_console,
+        transient=True,
+        disable=not error_console.is_terminal,
+        redirect_stdout=console.is_terminal,
+    ) as bar:
+        tasks = {
+            phase: bar.add_task(words, total=None, moved="", visible=False, start=False)
+            for phase, words in (("moving", verb), ("checking", "checking"))
+        }
+        started: dict[str, float] = {}
+        moved = dict.fromkeys(tasks, 0)
+
+        def tell(step: Step) -> None:
+            task = tasks[step.phase]
+            if step.phase not in started:
+                started[step.phase] = time.perf_counter()
+                bar.start_task(task)
+            moved[step.phase] += step.nbytes
+            seconds = time.perf_counter() - started[step.phase] or 1e-9
+            speed = f"{human_nbytes(moved[step.phase])}, {human_nbytes(moved[step.phase] / seconds)}/s"
+            bar.update(task, total=step.total_chunks, advance=step.n_chunks, moved=speed, visible=True)
+
+        try:
+            yield tell
+        except KeyboardInterrupt:
+            error_console.print("interrupted; run the same command again to go on")
+            raise
+
+
+def print_report(report: Report, *, verb: str, source: str, target: str, as_json: bool) -> int:
+    """Print what was done; returns the exit status."""
+    if as_json:
+        print_json({"source": source, "target": target, **report.to_json()})
+    else:
+        _print_words(report, verb, target)
+    return FINDINGS if report.differences else 0
+
+
+def _print_words(report: Report, verb: str, target: str) -> None:
+    if report.complete:
+        click.echo(
+            f"{printable(target)} is there already, complete and with the same metadata: nothing to do"
+        )
+    else:
+        for array in report.arrays:
+            words = f"{printable(array.path or target)}: {_array_in_words(array)}"
+            click.echo(words if array.complete else f"{words}, {_objects(array)}")
+        click.echo(_summary(report, verb))
+    if report.differences is None:
+        return
+    for difference in report.differences[:_SHOWN]:
+        place = "" if difference.inner_chunk is None else f": inner chunk {difference.inner_chunk}"
+        click.echo(printable(f"{difference.target_key}{place}: {difference.message}"))
+        if difference.source_key is not None:
+            click.echo(printable(f"  in the source: {difference.source_key}"))
+    if len(report.differences) > _SHOWN:
+        click.echo(f"… and {len(report.differences) - _SHOWN} more; --json lists all")
+    if report.differences:
+        words = f"{counted(len(report.differences), 'difference')} between source and target"
+        click.echo(click.style(words, fg="red"))
+    else:
+        click.echo(click.style("checked: every chunk's bytes are those of the source", fg="green"))
+
+
+def _objects(array: ArrayReport | Report) -> str:
+    return f"{array.objects_before:,} → {counted(array.objects_after, 'object')}"
+
+
+def _array_in_words(array: ArrayReport) -> str:
+    if array.complete:
+        return "complete already"
+    if array.action == "copy":
+        return "copied as it is"
+    chunk, shard = (
+        "×".join(map(str, shape)) or "one element" for shape in (array.chunk_shape, array.shard_shape)
+    )
+    return f"chunks of {chunk}, {'now' if array.action == 'pack' else 'once'} in shards of {shard}"
+
+
+def _summary(report: Report, verb: str) -> str:
+    index = report.index_nbytes
+    parts = [
+        f"{verb} {_objects(report)}",
+        human_nbytes(report.chunk_nbytes),
+        f"{human_nbytes(index)} of indexes ({index / max(1, report.chunk_nbytes):.2%})",
+        f"{report.seconds:.2f} s, {human_nbytes(report.chunk_nbytes / max(report.seconds, 1e-9))}/s",
+    ]
+    if report.objects_kept:
+        parts.insert(1, f"{counted(report.objects_kept, 'object')} there already")
+    return ", ".join(parts)

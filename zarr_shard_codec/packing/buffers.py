@@ -1,0 +1,182 @@
+"""Moving chunks between any two stores, by way of memory.
+
+Owns how much of it: the chunks of the shards that are being put together and written, a few at once, or a few
+MiB of a shard that is being taken apart. Requests to a network wait side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from math import prod
+from typing import Final
+
+import numpy as np
+
+from zarr_shard_codec.core.grid import Coords
+from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
+from zarr_shard_codec.engine.run import ahead
+from zarr_shard_codec.errors import ZarrShardError
+from zarr_shard_codec.packing.report import Tally
+from zarr_shard_codec.packing.transfer import OpenShard, Transfer, open_shard, pool_for, zero_length
+
+_REQUESTS: Final = 32
+"""Chunks asked for, or written, at once."""
+_SHARDS: Final = 2
+"""Shards that are being written at once, beside the one that is being put together."""
+_BATCH_NBYTES: Final = 8 << 20
+"""Bytes that are read of a shard at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """A chunk on its way: its shard, its place in that, its bytes if it exists."""
+
+    shard: Coords
+    linear: int
+    key: str
+    encoded: Buffer | None
+
+
+def pack_shards(transfer: Transfer) -> Iterator[Tally]:
+    """Make all shards of the array that have a chunk; a tally for each.
+
+    Raises
+    ------
+    CorruptShardError
+        `entry_zero_length`: a chunk has no bytes.
+    StoreError
+        `store_failure`.
+    """
+    plan, grid, kept = transfer.plan, transfer.grid, Tally(transfer.tick)
+
+    def chunks() -> Iterator[_Chunk]:
+        for shard in grid.each_shard():
+            if plan.target_key(shard) in transfer.there:
+                kept.n_kept += 1
+                kept.passed(grid.n_chunks_in(shard))
+                continue
+            for linear, coords in grid.chunks_in(shard):
+                for at, chunk in zip(linear.tolist(), coords, strict=True):
+                    yield _Chunk(shard, at, plan.source_key(chunk), None)
+
+    def read(chunk: _Chunk) -> _Chunk:
+        found = transfer.source.read(chunk.key, [WHOLE])
+        if found is not None and len(found[0]) == 0:
+            raise zero_length(chunk.key)
+        return _Chunk(chunk.shard, chunk.linear, chunk.key, None if found is None else found[0])
+
+    def write(gathered: tuple[Coords, list[_Chunk]]) -> Tally:
+        return _write_shard(transfer, *gathered)
+
+    read_ahead = ahead(read, chunks(), pool_for(transfer.source), depth=_REQUESTS)
+    gathered = ((shard, list(some)) for shard, some in groupby(read_ahead, lambda chunk: chunk.shard))
+    yield from ahead(write, gathered, pool_for(transfer.target), depth=_SHARDS)
+    kept.tell()
+    yield kept
+
+
+def _write_shard(transfer: Transfer, shard: Coords, chunks: list[_Chunk]) -> Tally:
+    tally = Tally(transfer.tick)
+    codec = transfer.codec
+    nbytes = np.zeros(prod(codec.chunks_per_shard), np.uint64)
+    parts: list[Buffer] = []
+    for chunk in chunks:
+        if chunk.encoded is None:
+            tally.passed(1)
+        else:
+            nbytes[chunk.linear] = len(chunk.encoded)
+            parts.append(chunk.encoded)
+            tally.moved(len(chunk.encoded))
+    if parts:
+        index = transfer.index_of(nbytes)
+        parts.insert(0 if codec.index_location == "start" else len(parts), index)
+        transfer.target.write(transfer.plan.target_key(shard), parts)
+        tally.n_shards, tally.index_nbytes = 1, codec.index_nbytes
+    tally.tell()
+    return tally
+
+
+def unpack_shards(transfer: Transfer) -> Iterator[Tally]:
+    """Make an object of each inner chunk of the array; a tally for each, and some.
+
+    Raises
+    ------
+    CorruptShardError
+        What is wrong with a shard's index, and its entries.
+    PackingError
+        `source_changed`.
+    StoreError
+        `store_failure`.
+    """
+    tally = Tally(transfer.tick)
+
+    def write(item: tuple[str, Buffer]) -> int:
+        key, encoded = item
+        transfer.target.write(key, [encoded])
+        return len(encoded)
+
+    inner_chunks = (
+        item for shard in transfer.grid.each_shard() for item in _inner_chunks(transfer, shard, tally)
+    )
+    for nbytes in ahead(write, inner_chunks, pool_for(transfer.target), depth=_REQUESTS):
+        tally.moved(nbytes)
+    tally.tell()
+    yield tally
+
+
+def _inner_chunks(transfer: Transfer, shard: Coords, tally: Tally) -> Iterator[tuple[str, Buffer]]:
+    """Key in the target and bytes of each inner chunk of a shard that is still to be written."""
+    key = transfer.plan.source_key(shard)
+    opened = open_shard(transfer.source, key, transfer.chain, transfer.codec)
+    if opened is None:
+        tally.passed(transfer.grid.n_chunks_in(shard))
+        return
+    wanted: list[tuple[str, ByteRange]] = []
+    for linear, coords in transfer.grid.chunks_in(shard):
+        try:
+            ranges = transfer.ranges_of(opened.index, linear, opened.nbytes)
+        except ZarrShardError as error:
+            raise error.at(key=key) from error.__cause__
+        for chunk, lies in zip(coords, ranges, strict=True):
+            chunk_key = transfer.plan.target_key(chunk)
+            if lies is None:
+                tally.passed(1)
+            elif chunk_key in transfer.there:
+                tally.n_kept += 1
+                tally.passed(1)
+            else:
+                wanted.append((chunk_key, lies))
+    yield from read_in_batches(opened, wanted)
+    tally.n_shards += 1
+    tally.index_nbytes += transfer.codec.index_nbytes
+
+
+def read_in_batches(shard: OpenShard, wanted: list[tuple[str, ByteRange]]) -> Iterator[tuple[str, Buffer]]:
+    """Read ranges of a shard, so many at a time that they fit in little memory."""
+    batch: list[tuple[str, ByteRange]] = []
+    nbytes = 0
+    for item in wanted:
+        batch.append(item)
+        nbytes += item[1].nbytes
+        if nbytes >= _BATCH_NBYTES or item is wanted[-1]:
+            answer = shard.read([lies for _, lies in batch])
+            yield from zip((name for name, _ in batch), answer, strict=True)
+            batch, nbytes = [], 0
+
+
+def copy_object(transfer: Transfer, coords: Coords) -> Tally:
+    """Copy one object as it is. Raises as `pack_shards`."""
+    tally = Tally(transfer.tick)
+    key, source_key = transfer.plan.target_key(coords), transfer.plan.source_key(coords)
+    if key in transfer.there:
+        tally.n_kept = 1
+    elif (found := transfer.source.read(source_key, [WHOLE])) is not None:
+        if len(found[0]) == 0:
+            raise zero_length(source_key)
+        transfer.target.write(key, found)
+        tally.n_chunks, tally.chunk_nbytes = 1, len(found[0])
+    tally.passed(1, tally.chunk_nbytes)
+    tally.tell()
+    return tally

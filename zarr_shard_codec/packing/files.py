@@ -1,0 +1,212 @@
+"""Moving chunks from files to files: inside the kernel, none of them in this process's memory.
+
+Owns the local → local way alone. A file appears under its name when it is complete, so whatever stops this
+leaves no broken shard.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import ExitStack
+from math import prod
+from typing import Final
+
+import numpy as np
+
+from zarr_shard_codec.core.grid import Coords
+from zarr_shard_codec.core.plans import read_index
+from zarr_shard_codec.core.ranges import ByteRange
+from zarr_shard_codec.errors import PackingError, ZarrShardError
+from zarr_shard_codec.packing.report import Tally
+from zarr_shard_codec.packing.transfer import Transfer, zero_length
+from zarr_shard_codec.stores import files
+from zarr_shard_codec.stores.local import LocalStore
+
+_HAS_COPY_FILE_RANGE: Final = hasattr(os, "copy_file_range")
+_HAS_COPY_FILE_RANGE: Final = hasattr(os, "copy_file_range")
+_LARGEST: Final = 0x7FFFF000
+"""Bytes that Linux copies in one call at most."""
+_PIECE_NBYTES: Final = 1 << 20
+_NOT_HERE: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM}
+"""What systems answer where the kernel cannot copy between these two files."""
+
+
+def pack_shard(source: LocalStore, target: LocalStore, transfer: Transfer, shard: Coords) -> Tally:
+    """Make one shard of the source's chunk files; none, if none of them exists.
+
+    Raises
+    ------
+    CorruptShardError
+        `entry_zero_length`: a chunk file is empty.
+    PackingError
+        `source_changed`: a chunk file was written to meanwhile.
+    StoreError
+        `store_failure`.
+    """
+    tally = Tally(transfer.tick)
+    plan, codec, grid = transfer.plan, transfer.codec, transfer.grid
+    key = plan.target_key(shard)
+    if key in transfer.there:
+        tally.n_kept = 1
+        tally.passed(grid.n_chunks_in(shard))
+        tally.tell()
+        return tally
+    nbytes = np.zeros(prod(codec.chunks_per_shard), np.uint64)
+    at_start = codec.index_location == "start"
+    with ExitStack() as until_complete:
+        descriptor = None
+        for linear, coords in grid.chunks_in(shard):
+            for at, chunk in zip(linear.tolist(), coords, strict=True):
+                chunk_key = plan.source_key(chunk)
+                opened = source.open_object(chunk_key)
+                if opened is None:
+                    tally.passed(1)
+                    continue
+                chunk_file, size = opened
+                try:
+                    if descriptor is None:
+                        descriptor = until_complete.enter_context(target.atomic_writer(key))
+                        if at_start:
+                            os.lseek(descriptor, codec.index_nbytes, os.SEEK_SET)
+                    _append_whole(chunk_file, descriptor, size, chunk_key)
+                finally:
+                    os.close(chunk_file)
+                nbytes[at] = size
+                tally.moved(size)
+        if descriptor is not None:
+            if at_start:
+                os.lseek(descriptor, 0, os.SEEK_SET)
+            files.write_parts(descriptor, [transfer.index_of(nbytes)])
+            tally.n_shards, tally.index_nbytes = 1, codec.index_nbytes
+    tally.tell()
+    return tally
+
+
+def unpack_shard(source: LocalStore, target: LocalStore, transfer: Transfer, shard: Coords) -> Tally:
+    """Make a file of each inner chunk of one shard, after which nothing stands that has to be undone.
+
+    Raises
+    ------
+    CorruptShardError
+        What is wrong with the shard's index, and its entries.
+    PackingError
+        `source_changed`.
+    StoreError
+        `store_failure`.
+    """
+    tally = Tally(transfer.tick)
+    plan, codec, grid = transfer.plan, transfer.codec, transfer.grid
+    key = plan.source_key(shard)
+    opened = source.open_object(key)
+    if opened is None:
+        tally.passed(grid.n_chunks_in(shard))
+        tally.tell()
+        return tally
+    descriptor, size = opened
+    try:
+        request = next(read_index(codec, ByteRange(0, size)))[0]
+        assert isinstance(request, ByteRange)
+        index = codec.decode_index(files.read_at(descriptor, request.offset, request.nbytes))
+        for linear, coords in grid.chunks_in(shard):
+            ranges = transfer.ranges_of(index, linear, size)
+            for chunk, lies in zip(coords, ranges, strict=True):
+                chunk_key = plan.target_key(chunk)
+                if lies is None:
+                    tally.passed(1)
+                elif chunk_key in transfer.there:
+                    tally.n_kept += 1
+                    tally.passed(1)
+                else:
+                    with target.atomic_writer(chunk_key) as chunk_file:
+                        _append_range(descriptor, chunk_file, lies, size, key)
+                    tally.moved(lies.nbytes)
+    except ZarrShardError as error:
+        raise error.at(key=key) from error.__cause__
+    finally:
+        os.close(descriptor)
+    tally.n_shards, tally.index_nbytes = 1, codec.index_nbytes
+    tally.tell()
+    return tally
+
+
+def copy_object(source: LocalStore, target: LocalStore, transfer: Transfer, coords: Coords) -> Tally:
+    """Copy one object as it is. Raises as `pack_shard`."""
+    tally = Tally(transfer.tick)
+    key, source_key = transfer.plan.target_key(coords), transfer.plan.source_key(coords)
+    if key in transfer.there:
+        tally.n_kept = 1
+    elif (opened := source.open_object(source_key)) is not None:
+        descriptor, size = opened
+        try:
+            with target.atomic_writer(key) as copy:
+                _append_whole(descriptor, copy, size, source_key)
+        finally:
+            os.close(descriptor)
+        tally.n_chunks, tally.chunk_nbytes = 1, size
+    tally.passed(1, tally.chunk_nbytes)
+    tally.tell()
+    return tally
+
+
+def _append_whole(source: int, target: int, size: int, key: str) -> None:
+    """Append all of one file, of so many bytes, to another. Raises as `pack_shard`."""
+    if size == 0:
+        raise zero_length(key)
+    # One byte more than there is: it comes only if the file has grown since its size was taken.
+    done = _append_in_kernel(source, target, 0, size + 1)
+    if done != size:
+        done += _append_by_hand(source, target, done, size + 1 - done)
+    if done != size:
+        raise _changed(key, f"it had {size} bytes, now it has {'more' if done > size else done}")
+
+
+def _append_range(source: int, target: int, lies: ByteRange, size: int, key: str) -> None:
+    """Append a range of one file, of `size` bytes, to another. Raises `PackingError` if the file changed."""
+    done = _append_in_kernel(source, target, lies.offset, lies.nbytes)
+    if done != lies.nbytes:
+        done += _append_by_hand(source, target, lies.offset + done, lies.nbytes - done)
+    now = os.fstat(source).st_size
+    if done != lies.nbytes or now != size:
+        raise _changed(key, f"it had {size} bytes, now it has {now}")
+
+
+def _append_in_kernel(source: int, target: int, offset: int, nbytes: int) -> int:
+    """Append up to so many bytes from an offset on without having them here; returns how many.
+
+    Fewer, where the source ends before, or the kernel does not copy between these two files.
+    """
+    if not _HAS_COPY_FILE_RANGE:
+        return 0
+    done = 0
+    try:
+        while done < nbytes:
+            count = os.copy_file_range(source, target, nbytes - done, offset + done)
+            done += count
+            if count < _LARGEST:  # the most that the kernel copies at once; less is the end
+                break
+    except OSError as error:
+        if error.errno not in _NOT_HERE:
+            raise
+    return done
+
+
+def _append_by_hand(source: int, target: int, offset: int, nbytes: int) -> int:
+    """Append as `_append_in_kernel` does, by way of memory; where a read ends, the source ends."""
+    done = 0
+    while done < nbytes:
+        piece = files.read_at(source, offset + done, min(_PIECE_NBYTES, nbytes - done))
+        if len(piece) == 0:
+            break
+        files.write_parts(target, [piece])
+        done += len(piece)
+    return done
+
+
+def _changed(key: str, message: str) -> PackingError:
+    return PackingError(
+        "source_changed",
+        f"the object changed while it was being read: {message}",
+        key=key,
+        hint="Nothing was made of it. Run the same command again when nobody writes to the source.",
+    )

@@ -1,0 +1,122 @@
+"""Shard shapes: the one that a size in bytes asks for, and whether one fits an array's chunks.
+
+Owns whole numbers alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from math import prod
+from typing import Final
+
+from zarr_shard_codec.core.grid import grid_counts
+from zarr_shard_codec.errors import UsageError
+
+_SIZE: Final = re.compile(r"(?P<number>[0-9]{1,18}(\.[0-9]{1,6})?) ?(?P<unit>[A-Za-z]*)", re.ASCII)
+_UNITS: Final = {"B": 1} | {
+    f"{letter}{suffix}": base**power
+    for power, letter in enumerate("KMGT", 1)
+    for suffix, base in (("B", 1000), ("IB", 1024))
+}
+
+
+def choose_shard_shape(
+    chunk_shape: Sequence[int], array_shape: Sequence[int], itemsize: int, target_nbytes: int
+) -> tuple[int, ...]:
+    """Choose the shard shape for a size: as near to a cube as whole inner chunks allow.
+
+    Parameters
+    ----------
+    chunk_shape
+        The inner chunk, in elements.
+    array_shape
+        The array, in elements: no shard is larger than it takes to hold the array.
+    itemsize
+        Bytes of one element.
+    target_nbytes
+        The most that a decoded shard may have, in bytes; one inner chunk is the least there is.
+
+    Returns
+    -------
+    tuple
+        A multiple of the chunk shape, in elements.
+    """
+    most = tuple(max(1, count) for count in grid_counts(array_shape, chunk_shape))
+    n_chunks = target_nbytes // (prod(chunk_shape) * itemsize)
+
+    def counts_for(side: int) -> tuple[int, ...]:
+        """Chunks along each axis of the largest shard that is nowhere longer than `side` elements."""
+        return tuple(
+            min(limit, max(1, side // chunk)) for limit, chunk in zip(most, chunk_shape, strict=True)
+        )
+
+    # The longest side whose shard is small enough, by halving.
+    least, beyond = (
+        0,
+        max((size * limit for size, limit in zip(chunk_shape, most, strict=True)), default=0) + 1,
+    )
+    while beyond - least > 1:
+        side = (least + beyond) // 2
+        if prod(counts_for(side)) <= n_chunks:
+            least = side
+        else:
+            beyond = side
+    counts = list(counts_for(least))
+    # One more element a side would be too much; one more chunk along some of the axes may not be.
+    for axis, wider in enumerate(counts_for(least + 1)):
+        if prod(counts) // counts[axis] * wider <= n_chunks:
+            counts[axis] = wider
+    return tuple(count * chunk for count, chunk in zip(counts, chunk_shape, strict=True))
+
+
+def check_shard_shape(shard_shape: Sequence[int], chunk_shape: Sequence[int]) -> tuple[int, ...]:
+    """Check that a shard holds whole inner chunks, and return its shape.
+
+    Raises
+    ------
+    UsageError
+        `chunk_shape_mismatch`: another rank; `chunk_shape_not_divisor`: the hint has the nearest shapes
+        that do.
+    """
+    words = ",".join(map(str, shard_shape))
+    if len(shard_shape) != len(chunk_shape):
+        raise UsageError(
+            "chunk_shape_mismatch",
+            f"expected a shard shape of {len(chunk_shape)} sizes, as the chunk shape {list(chunk_shape)} "
+            f"has; found {len(shard_shape)}: {words}",
+            hint="A shard size (--shard-size) suits arrays of any number of dimensions.",
+        )
+    pairs = list(zip(shard_shape, chunk_shape, strict=True))
+    if any(size < 1 or size % chunk for size, chunk in pairs):
+        below = ",".join(str(max(1, size // chunk) * chunk) for size, chunk in pairs)
+        above = ",".join(str(max(1, -(-size // chunk)) * chunk) for size, chunk in pairs)
+        raise UsageError(
+            "chunk_shape_not_divisor",
+            f"expected a multiple of the chunk shape {list(chunk_shape)} along every axis, found {words}",
+            hint=f"The nearest shard shapes: {below}" + (f" and {above}." if above != below else "."),
+        )
+    return tuple(shard_shape)
+
+
+def parse_nbytes(size: int | str) -> int:
+    """Read a size in bytes: a number, or a number and a unit (`64MiB`, `1.5 GB`, `4096`).
+
+    Raises
+    ------
+    UsageError
+        `invalid_argument`: not a size, or no byte at all.
+    """
+    match = _SIZE.fullmatch(size.strip()) if isinstance(size, str) else None
+    if match is not None and (match["unit"] or "B").upper() in _UNITS:
+        nbytes = int(Decimal(match["number"]) * _UNITS[(match["unit"] or "B").upper()])
+    elif type(size) is int:
+        nbytes = size
+    else:
+        nbytes = 0
+    if nbytes < 1:
+        raise UsageError(
+            "invalid_argument", f"expected a size such as 64MiB, 1.5GB or 65536 (bytes), found {size!r:.80}"
+        )
+    return nbytes

@@ -1,0 +1,170 @@
+"""One array on its way: the plan, both stores, and what the plan means for single objects.
+
+Owns what all ways of moving share. How bytes move is the business of `files` and `buffers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from zarr_shard_codec.codecs.chain import CodecChain
+from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
+from zarr_shard_codec.core.index import ShardIndex
+from zarr_shard_codec.core.layout import lay_out
+from zarr_shard_codec.core.plans import Plan, read_index
+from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
+from zarr_shard_codec.engine.conversations import converse
+from zarr_shard_codec.engine.pool import waiting_pool, working_pool
+from zarr_shard_codec.errors import CorruptShardError, PackingError
+from zarr_shard_codec.packing.plan import ArrayPlan, ShardGrid
+from zarr_shard_codec.packing.report import Tick
+from zarr_shard_codec.stores.protocols import Store, waits_for_network
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """One array on its way. Immutable, and shared by all threads.
+
+    Attributes
+    ----------
+    plan
+        What is done with the array.
+    source, target
+        From where, and to where.
+    there
+        Keys of the target's objects that an earlier run has left; each is complete.
+    tick
+        Where progress is told.
+    """
+
+    plan: ArrayPlan
+    source: Store
+    target: Store
+    there: frozenset[str]
+    tick: Tick
+
+    @cached_property
+    def chain(self) -> CodecChain:
+        """The codec chain of the side with the shards."""
+        return self.plan.sharded.chain.with_chunk_order(self.plan.chunk_order)
+
+    @cached_property
+    def codec(self) -> ShardingCodec:
+        """The sharding codec; there is none in a copy of plain chunks."""
+        codec = self.chain.array_bytes
+        assert isinstance(codec, ShardingCodec)
+        return codec
+
+    @cached_property
+    def grid(self) -> ShardGrid:
+        """Which chunks lie in which shard."""
+        return ShardGrid.of(self.plan.sharded, self.chain, self.codec)
+
+    def index_of(self, nbytes: np.ndarray[Any, Any]) -> Buffer:
+        """Encode the index of a new shard: sizes by linear index, 0 where there is no chunk."""
+        order = self.grid.order[nbytes[self.grid.order] > 0]
+        first = self.codec.index_nbytes if self.codec.index_location == "start" else 0
+        index = lay_out(order, nbytes[order], self.codec.chunks_per_shard, first_offset=first)
+        return self.codec.encode_index(index)
+
+    def ranges_of(
+        self, index: ShardIndex, linear: np.ndarray[Any, Any], shard_nbytes: int | None
+    ) -> list[ByteRange | None]:
+        """Where chunks lie in a shard, checked: None for empty entries.
+
+        Raises
+        ------
+        CorruptShardError
+            `entry_half_empty`, `entry_zero_length`, `entry_out_of_bounds`; `inner_chunk_wrong_size`: larger
+            than any encoded chunk can be, so that a small shard cannot fill a disk.
+        """
+        limit = self.codec.inner.max_encoded_nbytes
+        present, table = index.lookup(linear, shard_nbytes=shard_nbytes, largest_nbytes=limit)
+        ranges = iter([ByteRange(offset, nbytes) for offset, nbytes in table.tolist()])
+        return [next(ranges) if there else None for there in present.tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenShard:
+    """A shard whose index is read.
+
+    Attributes
+    ----------
+    index
+        Its index; entries are not checked yet.
+    nbytes
+        Its size, where it is known without another request.
+    read
+        Gives the bytes of ranges of it.
+    """
+
+    index: ShardIndex
+    nbytes: int | None
+    read: Callable[[Sequence[ByteRange]], Sequence[Buffer]]
+
+
+def open_shard(store: Store, key: str, chain: CodecChain, codec: ShardingCodec) -> OpenShard | None:
+    """Read the index of a shard; None if there is no such object.
+
+    Codecs after the shard are undone, for which all of it has to be in memory.
+
+    Raises
+    ------
+    CorruptShardError
+        `shard_too_short`, `index_checksum_mismatch`, `index_undecodable`; what undoing the codecs after
+        the shard raises.
+    """
+    if chain.bytes_bytes:
+        found = store.read(key, [WHOLE])
+        if found is None:
+            return None
+        try:
+            whole = memoryview(chain.unwrap(found[0]))
+            index = codec.read_index(whole)
+        except CorruptShardError as error:
+            raise error.at(key=key) from error.__cause__
+        cut = lambda ranges: [whole[lies.offset : lies.offset + lies.nbytes] for lies in ranges]  # noqa: E731
+        return OpenShard(index, len(whole), cut)
+    there = converse(read_index(codec, None), store, key)
+    if there is None:
+        return None
+
+    def read(ranges: Sequence[ByteRange]) -> Sequence[Buffer]:
+        answer = converse(_ask(ranges), store, key) if ranges else []
+        if answer is None:
+            raise PackingError("source_changed", "the shard was deleted while it was being read", key=key)
+        for lies, encoded in zip(ranges, answer, strict=True):
+            if len(encoded) != lies.nbytes:
+                raise CorruptShardError(
+                    "entry_out_of_bounds",
+                    f"expected {lies.nbytes} bytes from byte {lies.offset} on, found {len(encoded)}",
+                    key=key,
+                )
+        return answer
+
+    return OpenShard(there, None, read)
+
+
+def _ask(ranges: Sequence[ByteRange]) -> Plan[Sequence[Buffer] | None]:
+    return (yield list(ranges))
+
+
+def pool_for(store: Store) -> Callable[[], ThreadPoolExecutor]:
+    """The pool whose threads talk to this store."""
+    return waiting_pool if waits_for_network(store) else working_pool
+
+
+def zero_length(key: str) -> CorruptShardError:
+    """The error for a chunk without a byte, which no codec writes, and no shard can hold."""
+    return CorruptShardError(
+        "entry_zero_length",
+        "expected an encoded chunk, found an object of 0 bytes",
+        key=key,
+        hint="It was probably cut short as it was written. Write it anew; deleted, it reads as fill value.",
+    )

@@ -1,0 +1,130 @@
+"""What is to be done with all of a source: every array planned before anything is written.
+
+Owns the walk over the source, and the gathering of all that stands in the way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from zarr_shard_codec.array.group import GroupMetadata
+from zarr_shard_codec.array.metadata import ArrayMetadata
+from zarr_shard_codec.array.nodes import Node, find_node, walk_readable
+from zarr_shard_codec.errors import MetadataError, NodeNotFoundError, Problem, UsageError, ZarrShardError
+from zarr_shard_codec.packing.plan import ArrayPlan
+from zarr_shard_codec.stores.protocols import Store
+
+
+class PlanArray(Protocol):
+    """Plans one array."""
+
+    def __call__(self, path: str, metadata: ArrayMetadata, *, alone: bool) -> ArrayPlan:
+        """Plan the array at a path, which is alone or in a tree. Raises what stands in the way."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TreePlan:
+    """A source, planned.
+
+    Attributes
+    ----------
+    arrays
+        In order of their paths.
+    groups
+        What each group becomes, by path; parents first.
+    """
+
+    arrays: tuple[ArrayPlan, ...]
+    groups: Mapping[str, GroupMetadata]
+
+    @property
+    def nodes(self) -> dict[str, Node]:
+        """All that the target will have, by path."""
+        return {**self.groups, **{plan.path: plan.target for plan in self.arrays}}
+
+    def fingerprint(self, source: str) -> str:
+        """Name the work: equal for equal sources, parameters and metadata, and for nothing else."""
+        content = [
+            source,
+            [(path, group.to_json()) for path, group in self.groups.items()],
+            [
+                (
+                    plan.path,
+                    plan.action,
+                    plan.source.zarr_format,
+                    plan.source.to_json(),
+                    plan.target.to_json(),
+                    plan.chunk_order,
+                )
+                for plan in self.arrays
+            ],
+        ]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def plan_tree(store: Store, plan_array: PlanArray) -> TreePlan:
+    """Plan an array, or all arrays of a tree of groups.
+
+    Raises
+    ------
+    NodeNotFoundError
+        `not_found`: there is neither an array nor a group, or no array in the group.
+    ZarrShardError
+        What stands in the way. Where several arrays do: a `MetadataError` with all problems of all of them; a
+        `UsageError`, if it is what was asked for that none of them can have.
+    """
+    try:
+        root = find_node(store)
+    except MetadataError:
+        root = None  # the walk meets it again
+    else:
+        if root is None:
+            raise NodeNotFoundError("not_found", f"there is no Zarr array or group in {store!r}")
+    if isinstance(root, ArrayMetadata):
+        return TreePlan((plan_array("", root, alone=True),), {})
+    arrays: list[ArrayPlan] = []
+    groups: dict[str, GroupMetadata] = {}
+    obstacles: list[tuple[str, ZarrShardError]] = []
+    for path, node in walk_readable(store):
+        if isinstance(node, GroupMetadata):
+            groups[path] = GroupMetadata(attributes=node.attributes, extra=node.extra)
+        elif isinstance(node, ArrayMetadata):
+            try:
+                arrays.append(plan_array(path, node, alone=False))
+            except ZarrShardError as error:
+                obstacles.append((path, error))
+        else:
+            obstacles.append((path, node))
+    if obstacles:
+        raise _all_of(obstacles)
+    if not arrays:
+        raise NodeNotFoundError("not_found", f"there is no array in the group {store!r}")
+    return TreePlan(tuple(arrays), groups)
+
+
+def _all_of(obstacles: list[tuple[str, ZarrShardError]]) -> ZarrShardError:
+    for _, error in obstacles:
+        if not isinstance(error, MetadataError | UsageError):
+            raise error  # the store's own failure: nothing is known of the rest
+    if len(obstacles) == 1:
+        path, error = obstacles[0]
+        return error.at(key=path or "/")
+    if all(isinstance(error, UsageError) for _, error in obstacles):
+        lines = "".join(f"\n  {path or '/'}: {error.message}" for path, error in obstacles)
+        first = obstacles[0][1]
+        return UsageError(first.reason, f"{len(obstacles)} arrays stand in the way:{lines}", hint=first.hint)
+    problems: list[Problem] = []
+    for path, error in obstacles:
+        if isinstance(error, MetadataError):
+            problems += [
+                Problem(f"{error.key or path or '/'}: {problem.path}", problem.reason, problem.message)
+                for problem in error.problems
+            ]
+        else:
+            problems.append(Problem(path or "/", error.reason, error.message))
+    return MetadataError(problems)
