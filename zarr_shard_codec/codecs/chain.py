@@ -95,8 +95,8 @@ class CodecChain:
         for codec in bytes_bytes:
             nbytes = codec.encoded_nbytes(limits[-1])
             if nbytes is None:
-                # What a compressor may add, it may add to the chunk, not to the bounds of the codecs before it:
-                # those would double with each codec and each level of nesting, and bomb us in the end.
+                # What a compressor may add, it may add to the chunk, not to the bounds of the codecs before
+                # it: they would double with each codec and each level of nesting, and let any bomb through.
                 growth = codec.max_encoded_nbytes(spec.nbytes) - spec.nbytes
                 nbytes = limits[-1] + max(0, growth)
             limits.append(nbytes)
