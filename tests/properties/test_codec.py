@@ -13,6 +13,8 @@ from zarr_shard_codec.core.grid import CHUNK_ORDERS
 CRC = {"name": "crc32c"}
 ZSTD = {"name": "zstd", "configuration": {"level": 1, "checksum": False}}
 GZIP = {"name": "gzip", "configuration": {"level": 1}}
+SHUFFLE = {"name": "numcodecs.shuffle", "configuration": {"elementsize": 4}}
+ADLER = {"name": "numcodecs.adler32", "configuration": {}}
 EMPTY = 2**64 - 1
 
 DTYPES = [
@@ -62,11 +64,12 @@ def chains(draw, ndim, dtype):
 
 @st.composite
 def index_chains(draw, ndim):
-    """An index chain of fixed size: either endian, transposed or not, none, one or two checksums."""
+    """An index chain of fixed size: either endian, transposed or not, up to two more codecs."""
     before = []
     if draw(st.booleans()):
         before = [{"name": "transpose", "configuration": {"order": draw(st.permutations(range(ndim + 1)))}}]
-    return [*before, _bytes(draw(st.sampled_from(["little", "big"]))), *[CRC] * draw(st.integers(0, 2))]
+    after = draw(st.lists(st.sampled_from([CRC, CRC, SHUFFLE, ADLER]), max_size=2))
+    return [*before, _bytes(draw(st.sampled_from(["little", "big"]))), *after]
 
 
 @st.composite

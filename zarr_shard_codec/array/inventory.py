@@ -70,9 +70,9 @@ def take_inventory(array: ShardedArray) -> Inventory:
         listed = list(array.store.list(array.path))
     except StoreError as error:
         message = f"objects that do not belong were not looked for: {error.message}"
-        note = Finding(error.reason, message, "note")
+        note = Finding(error.reason, message, "note", array.path or None)
         found = ahead(lambda at: _ask(array, *at), array.shard_keys(), pool_for(array.store))
-        return Inventory(tuple(stored for stored in found if stored is not None), (note.at(array.path),))
+        return Inventory(tuple(stored for stored in found if stored is not None), (note,))
     counts = grid_counts(array.shape, array.shard_shape)
     prefix = len(join_key(array.path, ""))
     objects: list[StoredObject] = []

@@ -48,7 +48,7 @@ def picture(shard: StoredShard, width: int) -> RenderableType:
         offset = human_nbytes(start * shard.nbytes // n_cells)
         bar.append(f"{offset:>{gutter - 1}} ", "dim").append("|")
         bar.append_text(_row(owners[start : start + per_row], present)).append("|\n")
-    return Group(bar, _legend(shard, parts.owners, n_cells))
+    return Group(bar, _legend(shard, parts.owners, owners))
 
 
 def _row(owners: np.ndarray[Any, Any], present: np.ndarray[Any, Any]) -> Text:
@@ -68,8 +68,8 @@ def _mark(rank: int, count: int) -> tuple[str, Style]:
     return _LETTERS[rank % len(_LETTERS)], Style(color="black", bgcolor=Color.from_rgb(red, green, blue).name)
 
 
-def _legend(shard: StoredShard, owners: np.ndarray[Any, Any], n_cells: int) -> RenderableType:
-    scale = shard.nbytes / n_cells
+def _legend(shard: StoredShard, owners: np.ndarray[Any, Any], shown: np.ndarray[Any, Any]) -> RenderableType:
+    scale = shard.nbytes / len(shown)
     words = {
         INDEX: f" index, {shard.index_nbytes:,} bytes at {shard.index_start:,}   ",
         GAP: " unused   ",
@@ -86,6 +86,10 @@ def _legend(shard: StoredShard, owners: np.ndarray[Any, Any], n_cells: int) -> R
             "coordinates; a letter stands for the one with the most bytes there."
         )
         return marks
+    if not np.isin(present, shown).all():
+        marks.append(
+            "\nA letter stands for the inner chunk with the most bytes there; small ones are hidden."
+        )
     everywhere = all_to_coords(present, shard.index.chunks_per_shard)
     chunks = []
     for rank, (coords, (offset, nbytes)) in enumerate(

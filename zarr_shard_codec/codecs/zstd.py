@@ -77,7 +77,8 @@ class ZstdCodec:
             return Parts([self.encode(part) for part in decoded])
         segments = zstandard.BufferWithSegments(decoded.buffer, decoded.table.tobytes())
         encoded = self._compressor().multi_compress_to_buffer(segments)
-        return Parts([memoryview(encoded[at]) for at in range(len(encoded))])
+        segment: Any = encoded.__getitem__
+        return Parts([memoryview(segment(at)) for at in range(len(encoded))])
 
     def _compressor(self) -> zstandard.ZstdCompressor:
         key = self.level, self.checksum

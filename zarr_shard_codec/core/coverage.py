@@ -44,7 +44,22 @@ def segments(index: ShardIndex, shard_nbytes: int, index_start: int, index_nbyte
     starts = np.append(table[:, 0], index_start)
     ends = np.append(table.sum(axis=1), index_start + index_nbytes)
     owners = np.append(present, INDEX)
+    order = np.argsort(starts, kind="stable")
+    starts, ends, owners = starts[order], ends[order], owners[order]
+    if (starts[1:] < ends[:-1]).any():
+        return _sweep(starts, ends, owners, shard_nbytes)
+    # The rule: nothing overlaps, so segments and (mostly empty) gaps take turns.
+    both = np.empty(2 * len(starts) + 1, np.int64)
+    both[0], both[1::2], both[2::2] = 0, starts, ends
+    owner = np.full(len(both), GAP)
+    owner[1::2] = owners
+    sizes = np.diff(both, append=shard_nbytes)
+    return Segments(both[sizes > 0], sizes[sizes > 0], owner[sizes > 0])
 
+
+def _sweep(
+    starts: np.ndarray[Any, Any], ends: np.ndarray[Any, Any], owners: np.ndarray[Any, Any], shard_nbytes: int
+) -> Segments:
     # One sweep: how many owners are open after each point, and the sum of their numbers, which is the
     # owner where only one is.
     points = _ascending(np.concatenate((starts, ends, [0, shard_nbytes])))

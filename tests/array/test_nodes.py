@@ -1,0 +1,59 @@
+"""Walking a tree of nodes, whole or damaged."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from zarr_shard_codec.array.group import GroupMetadata
+from zarr_shard_codec.array.nodes import walk_nodes, walk_readable
+from zarr_shard_codec.errors import MetadataError, StoreError
+from zarr_shard_codec.stores.memory import MemoryStore
+
+GROUP = json.dumps({"zarr_format": 3, "node_type": "group"}).encode()
+
+
+def _store(**objects):
+    store = MemoryStore()
+    for key, value in objects.items():
+        store.write(key.replace("__", "/").replace("_", "."), [value])
+    return store
+
+
+def test_a_broken_document_ends_the_strict_walk_and_not_the_other():
+    """In place of the node stands the error, with its key; what lies beside and below is still found."""
+    store = _store(zarr_json=GROUP, a__zarr_json=b"{", a__b__zarr_json=GROUP, c__zarr_json=GROUP)
+    found = list(walk_readable(store))
+    assert [path for path, _ in found] == ["", "a", "a/b", "c"]
+    error = found.pop(1)[1]
+    assert isinstance(error, MetadataError)
+    assert (error.reason, error.key) == ("invalid_json", "a/zarr.json")
+    assert all(isinstance(node, GroupMetadata) for _, node in found)
+    with pytest.raises(MetadataError):
+        list(walk_nodes(store))
+
+
+@pytest.mark.parametrize("name", ["a__zarr_json", "a___zarray"])
+def test_nothing_is_looked_for_below_what_says_it_is_an_array(name):
+    """A broken array's chunks are chunks all the same: no folder of them is walked."""
+    document = json.dumps({"zarr_format": 3, "node_type": "array"}).encode()
+    store = _store(**{name: document, "a__c__zarr_json": GROUP})
+    assert [path for path, _ in walk_readable(store)] == ["a"]
+
+
+def test_a_store_that_fails_for_one_document_does_not_end_the_walk():
+    """Permission refused for one document says nothing of the next."""
+
+    class Failing(MemoryStore):
+        def read(self, key, requests):
+            if key.startswith("a/"):
+                raise StoreError("store_failure", "no permission", key=key)
+            return super().read(key, requests)
+
+    store = Failing()
+    for key in ("a/zarr.json", "b/zarr.json"):
+        store.write(key, [GROUP])
+    (_, error), (path, _) = walk_readable(store)
+    assert isinstance(error, StoreError)
+    assert path == "b"
