@@ -362,6 +362,17 @@ def test_an_array_that_came_in_between_is_met_as_if_it_had_been_there():
     _refused("node_mismatch", Raced(), exist="match", dtype="int32")
 
 
+def test_what_came_and_went_in_between_is_an_error():
+    """If what stood in the way is gone when it is looked at, the error says so, and takes it for no group."""
+
+    class Raced(MemoryStore):
+        def create(self, key, parts):  # noqa: ARG002
+            return False
+
+    for exist in ("error", "match", "replace"):
+        assert "removed" in str(_refused("node_mismatch", Raced(), exist=exist))
+
+
 def test_chunks_of_an_array_that_came_in_between_are_not_stale():
     """If metadata and chunks appear after the first look, the array is met, not taken for stale chunks."""
 

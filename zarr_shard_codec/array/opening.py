@@ -241,6 +241,8 @@ def _find_behind_chunks(store: Store, path: str) -> Node | None:
 
 def _require_same(there: Node | None, metadata: ArrayMetadata, path: str, exist: Exist) -> None:
     key = path or "/"
+    if there is None:
+        raise NodeExistsError("node_mismatch", "another process made something here, and removed it", key=key)
     if exist != "match":
         kind = "an array" if isinstance(there, ArrayMetadata) else "a group"
         raise NodeExistsError(
