@@ -1,7 +1,7 @@
 """How long `pack` takes on 4,096 chunk files of 64 KiB, against `cat` of the same files.
 
 Both make as many files as there are shards, of the same bytes (pack adds indexes), from the page cache. They
-run in turns, so that whatever else the machine does meets both. With `--command` each run of pack is a process
+run in turns, so that what else the machine does meets both. With `--command` each run of pack is a process
 of its own, and its start, which takes a quarter of a second whatever is packed, counts.
 """
 

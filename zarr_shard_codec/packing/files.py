@@ -24,7 +24,6 @@ from zarr_shard_codec.stores import files
 from zarr_shard_codec.stores.local import LocalStore
 
 _HAS_COPY_FILE_RANGE: Final = hasattr(os, "copy_file_range")
-_HAS_COPY_FILE_RANGE: Final = hasattr(os, "copy_file_range")
 _LARGEST: Final = 0x7FFFF000
 """Bytes that Linux copies in one call at most."""
 _PIECE_NBYTES: Final = 1 << 20

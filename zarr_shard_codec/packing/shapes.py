@@ -82,9 +82,10 @@ def check_shard_shape(shard_shape: Sequence[int], chunk_shape: Sequence[int]) ->
     """
     words = ",".join(map(str, shard_shape))
     if len(shard_shape) != len(chunk_shape):
+        rank = len(chunk_shape)
         raise UsageError(
             "chunk_shape_mismatch",
-            f"expected a shard shape of {len(chunk_shape)} sizes, as the chunk shape {list(chunk_shape)} "
+            f"expected {rank} size{'s' if rank != 1 else ''}, as many as the chunk shape {list(chunk_shape)} "
             f"has; found {len(shard_shape)}: {words}",
             hint="A shard size (--shard-size) suits arrays of any number of dimensions.",
         )

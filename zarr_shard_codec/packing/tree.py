@@ -14,7 +14,14 @@ from typing import Protocol
 from zarr_shard_codec.array.group import GroupMetadata
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.nodes import Node, find_node, walk_readable
-from zarr_shard_codec.errors import MetadataError, NodeNotFoundError, Problem, UsageError, ZarrShardError
+from zarr_shard_codec.errors import (
+    MetadataError,
+    NodeNotFoundError,
+    Problem,
+    StoreError,
+    UsageError,
+    ZarrShardError,
+)
 from zarr_shard_codec.packing.plan import ArrayPlan
 from zarr_shard_codec.stores.protocols import Store
 
@@ -109,8 +116,8 @@ def plan_tree(store: Store, plan_array: PlanArray) -> TreePlan:
 
 def _all_of(obstacles: list[tuple[str, ZarrShardError]]) -> ZarrShardError:
     for _, error in obstacles:
-        if not isinstance(error, MetadataError | UsageError):
-            raise error  # the store's own failure: nothing is known of the rest
+        if isinstance(error, StoreError):
+            raise error  # nothing is known of the rest
     if len(obstacles) == 1:
         path, error = obstacles[0]
         return error.at(key=path or "/")
