@@ -11,7 +11,8 @@ An answer of None means that the object does not exist; all chunks are then empt
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -26,8 +27,8 @@ from zarr_shard_codec.core.selection import Box
 from zarr_shard_codec.errors import CorruptShardError
 
 T = TypeVar("T")
-Plan = Generator[list[Request], Sequence[Buffer] | None, T]
-"""Yields byte ranges, is sent one buffer for each, or None if there is no object; returns a T."""
+Plan = Generator[list["Request | IndexRequest"], Sequence[Any] | None, T]
+"""Yields requests, is sent one buffer (or index) for each, or None if there is no object; returns a T."""
 
 
 class Chain(Coder, Protocol):
@@ -92,23 +93,58 @@ class Shard(Protocol):
         ...
 
 
-def read_index(shard: Shard, extent: ByteRange | None) -> Plan[ShardIndex | None]:
-    """Plan to read the index of a shard; None if the object does not exist.
+@dataclass(slots=True)
+class IndexRequest:
+    """The index of a shard.
 
-    Raises
-    ------
-    CorruptShardError
-        `shard_too_short`, `index_checksum_mismatch`, `index_undecodable`.
+    A driver answers with its bytes; or with the `ShardIndex` that it kept, if it knows that the object is
+    still the same.
+
+    Attributes
+    ----------
+    shard
+        The sharding codec.
+    extent
+        Where the shard lies in its object; None if it is the whole object.
+    keep
+        Called with the index once it is decoded: a driver that wants to keep it sets this.
     """
+
+    shard: Shard
+    extent: ByteRange | None
+    keep: Callable[[ShardIndex], None] | None = None
+
+    @property
+    def lies(self) -> ByteRange | Suffix:
+        """Where its bytes are."""
+        return index_request(self.shard.index_location, self.shard.index_nbytes, self.extent)
+
+    def index_of(self, answer: Buffer | ShardIndex) -> ShardIndex:
+        """Make an index of the answer.
+
+        Raises
+        ------
+        CorruptShardError
+            `shard_too_short`, `entry_out_of_bounds` (of the outer shard), `index_checksum_mismatch`,
+            `index_undecodable`.
+        """
+        if isinstance(answer, ShardIndex):
+            return answer
+        if len(answer) < self.shard.index_nbytes:
+            raise _too_short(self.shard, len(answer)) if self.extent is None else past_the_end(self.extent)
+        index = self.shard.decode_index(answer)
+        if self.keep is not None:
+            self.keep(index)
+        return index
+
+
+def read_index(shard: Shard, extent: ByteRange | None) -> Plan[ShardIndex | None]:
+    """Plan to read the index of a shard; None if the object does not exist. Raises as `IndexRequest`."""
     if extent is not None and extent.nbytes < shard.index_nbytes:
         raise _too_short(shard, extent.nbytes)
-    answer = yield [index_request(shard.index_location, shard.index_nbytes, extent)]
-    if answer is None:
-        return None
-    (encoded,) = answer
-    if len(encoded) < shard.index_nbytes:
-        raise _too_short(shard, len(encoded)) if extent is None else past_the_end(extent)
-    return shard.decode_index(encoded)
+    request = IndexRequest(shard, extent)
+    answer = yield [request]
+    return None if answer is None else request.index_of(answer[0])
 
 
 def cut_index(shard: Shard, encoded: Buffer) -> ShardIndex:
@@ -146,7 +182,7 @@ def hold(plan: Plan[T], encoded: Buffer | None) -> T:
 def gather(plans: Sequence[Plan[T]]) -> Plan[list[T]]:
     """Run plans side by side: each turn asks for what all of them want next."""
     results: dict[int, T] = {}
-    waiting: dict[int, list[Request]] = {}
+    waiting: dict[int, list[Request | IndexRequest]] = {}
     for at, plan in enumerate(plans):
         try:
             waiting[at] = next(plan)
@@ -170,7 +206,9 @@ def within(lies: ByteRange, extent: ByteRange | None) -> ByteRange:
     return lies if extent is None else ByteRange(extent.offset + lies.offset, lies.nbytes)
 
 
-def _cut(view: memoryview, request: Request) -> memoryview:
+def _cut(view: memoryview, request: Request | IndexRequest) -> memoryview:
+    if isinstance(request, IndexRequest):
+        return _cut(view, request.lies)
     if isinstance(request, ByteRange):
         return view[request.offset : request.offset + request.nbytes]
     if isinstance(request, Suffix):

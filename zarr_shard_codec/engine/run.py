@@ -250,7 +250,7 @@ def ahead(
     from concurrent.futures import wait
 
     workers = pool()
-    more = islice(rest, (depth or 2 * thread_count()) - 2)
+    more = islice(rest, max(0, (depth or 2 * thread_count()) - 2))
     running: deque[Future[U]] = deque(workers.submit(function, item) for item in chain(first, more))
     try:
         while running:

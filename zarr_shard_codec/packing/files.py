@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from zarr_shard_codec.core.grid import Coords
-from zarr_shard_codec.core.plans import read_index
+from zarr_shard_codec.core.plans import IndexRequest
 from zarr_shard_codec.core.ranges import ByteRange
 from zarr_shard_codec.errors import PackingError, ZarrShardError
 from zarr_shard_codec.packing.report import Tally
@@ -62,7 +62,7 @@ def pack_shard(source: LocalStore, target: LocalStore, transfer: Transfer, shard
                 if opened is None:
                     tally.passed(1)
                     continue
-                chunk_file, size = opened
+                chunk_file, size = opened.descriptor, opened.nbytes
                 try:
                     if descriptor is None:
                         descriptor = until_complete.enter_context(target.atomic_writer(key))
@@ -70,7 +70,7 @@ def pack_shard(source: LocalStore, target: LocalStore, transfer: Transfer, shard
                             os.lseek(descriptor, codec.index_nbytes, os.SEEK_SET)
                     _append_whole(chunk_file, descriptor, size, chunk_key)
                 finally:
-                    os.close(chunk_file)
+                    opened.close()
                 nbytes[at] = size
                 tally.moved(size)
         if descriptor is not None:
@@ -102,11 +102,10 @@ def unpack_shard(source: LocalStore, target: LocalStore, transfer: Transfer, sha
         tally.passed(grid.n_chunks_in(shard))
         tally.tell()
         return tally
-    descriptor, size = opened
+    descriptor, size = opened.descriptor, opened.nbytes
     try:
-        request = next(read_index(codec, ByteRange(0, size)))[0]
-        assert isinstance(request, ByteRange)
-        index = codec.decode_index(files.read_at(descriptor, request.offset, request.nbytes))
+        request = IndexRequest(codec, None)
+        index = request.index_of(opened.read([request.lies])[0])
         for linear, coords in grid.chunks_in(shard):
             ranges = transfer.ranges_of(index, linear, size)
             for chunk, lies in zip(coords, ranges, strict=True):
@@ -136,12 +135,12 @@ def copy_object(source: LocalStore, target: LocalStore, transfer: Transfer, coor
     if key in transfer.there:
         tally.n_kept = 1
     elif (opened := source.open_object(source_key)) is not None:
-        descriptor, size = opened
+        descriptor, size = opened.descriptor, opened.nbytes
         try:
             with target.atomic_writer(key) as copy:
                 _append_whole(descriptor, copy, size, source_key)
         finally:
-            os.close(descriptor)
+            opened.close()
         tally.n_chunks, tally.chunk_nbytes = 1, size
     tally.passed(1, tally.chunk_nbytes)
     tally.tell()

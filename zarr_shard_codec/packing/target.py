@@ -134,7 +134,7 @@ def _alone(store: Store) -> Iterator[None]:
     opened = store.open_object(MARKER)
     if opened is None:
         raise _busy()
-    descriptor, _ = opened
+    descriptor = opened.descriptor
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,7 +18,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
 
@@ -30,6 +31,8 @@ from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo
 
 _TEMPORARY: Final = re.compile(r"(?:.*/)?\.zsc-tmp-[0-9a-f]{16}", re.DOTALL)
 _Listed = TypeVar("_Listed")
+_SETTLED_NS: Final = 100_000_000
+"""A tick of a file system's clock takes 10 ms at most, and a tenth of a second is many."""
 _KNOWN_FOLDERS: Final = 4096
 """So many folders' real places are kept; then the look-ups start anew."""
 
@@ -37,6 +40,56 @@ _KNOWN_FOLDERS: Final = 4096
 def is_temporary(key: str) -> bool:
     """Whether the key is that of a file which a writer of this package has not finished, or left behind."""
     return _TEMPORARY.fullmatch(key) is not None
+
+
+class OpenFile:
+    """A file, open for reading: one state of an object, as long as writers replace files.
+
+    Parameters
+    ----------
+    key
+        Its key, for messages.
+    descriptor
+        The open file.
+    status
+        What `fstat` says of it.
+    """
+
+    __slots__ = ("_status", "descriptor", "key")
+
+    def __init__(self, key: str, descriptor: int, status: os.stat_result) -> None:
+        self.key = key
+        self.descriptor = descriptor
+        self._status = status
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the file in bytes."""
+        return self._status.st_size
+
+    @property
+    def identity(self) -> Hashable | None:
+        """The file, and when it was last written; None if that was a moment ago.
+
+        Two writes within one tick of the file system's clock leave the same time behind, and a new file
+        may get the number of a deleted one. So a file is only known for sure once its time is in the past.
+        """
+        status = self._status
+        if time.time_ns() - status.st_mtime_ns < _SETTLED_NS:
+            return None
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+    def read(self, requests: Sequence[Request]) -> list[Buffer]:
+        """One fresh buffer a request, in order. Raises `StoreError` (`store_failure`)."""
+        try:
+            ranges = [_clamp(request, self.nbytes) for request in requests]
+            return [files.read_at(self.descriptor, offset, nbytes) for offset, nbytes in ranges]
+        except OSError as error:
+            raise _failure("read", self.key, error) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.descriptor)
 
 
 class LocalStore:
@@ -98,20 +151,13 @@ class LocalStore:
         opened = self.open_object(key)
         if opened is None:
             return None
-        descriptor, size = opened
         try:
-            ranges = [_clamp(request, size) for request in requests]
-            return [files.read_at(descriptor, offset, nbytes) for offset, nbytes in ranges]
-        except OSError as error:
-            raise _failure("read", key, error) from error
+            return opened.read(requests)
         finally:
-            os.close(descriptor)
+            opened.close()
 
-    def open_object(self, key: str) -> tuple[int, int] | None:
-        """Open the object's file for reading: descriptor and size; None if there is none.
-
-        Whoever asks closes the descriptor. Raises as `read`.
-        """
+    def open_object(self, key: str) -> OpenFile | None:
+        """Open the object's file for reading; None if there is none. Raises as `read`."""
         try:
             descriptor = self._open(key)
             if descriptor is None:
@@ -122,7 +168,7 @@ class LocalStore:
         except OSError as error:
             raise _failure("read", key, error) from error
         if stat.S_ISREG(status.st_mode):
-            return descriptor, status.st_size
+            return OpenFile(key, descriptor, status)
         os.close(descriptor)
         if stat.S_ISDIR(status.st_mode):
             return None

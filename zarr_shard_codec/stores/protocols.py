@@ -5,7 +5,7 @@ Owns the protocols alone. A store knows keys and bytes, never shards.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeGuard, runtime_checkable
 
@@ -69,6 +69,36 @@ class Store(Protocol):
     def list_folders(self, prefix: str) -> Iterator[str]:
         """Full keys (prefix included) of the folders directly under the folder `prefix`, in no order."""
         ...
+
+
+class StoredObject(Protocol):
+    """One state of an object, held open: it stays the same whatever is written under its key later."""
+
+    @property
+    def identity(self) -> Hashable | None:
+        """Equal for two that hold the same bytes, and for no others; None where that is not certain."""
+        ...
+
+    def read(self, requests: Sequence[Request]) -> list[Buffer]:
+        """As `Store.read`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class OpeningStore(Store, Protocol):
+    """A store that can hold an object open."""
+
+    def open_object(self, key: str) -> StoredObject | None:
+        """Open an object for reading; None if it does not exist."""
+        ...
+
+
+def opens_objects(store: Store) -> TypeGuard[OpeningStore]:
+    """Whether a store is an `OpeningStore`."""
+    return hasattr(store, "open_object")
 
 
 class AsyncStore(Store, Protocol):
