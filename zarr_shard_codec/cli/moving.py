@@ -78,9 +78,10 @@ def _print_words(report: Report, verb: str, target: str) -> None:
             f"{printable(target)} is there already, complete and with the same metadata: nothing to do"
         )
     else:
-        for array in report.arrays:
-            words = f"{printable(array.path or target)}: {_array_in_words(array)}"
-            click.echo(words if array.complete else f"{words}, {_objects(array)}")
+        if len(report.arrays) > 1:
+            for array in report.arrays:
+                words = f"{printable(array.path)}: {_array_in_words(array)}"
+                click.echo(words if array.complete else f"{words}, {_objects(array)}")
         click.echo(_summary(report, verb))
     if report.differences is None:
         return
@@ -114,13 +115,11 @@ def _array_in_words(array: ArrayReport) -> str:
 
 
 def _summary(report: Report, verb: str) -> str:
-    index = report.index_nbytes
-    parts = [
-        f"{verb} {_objects(report)}",
-        human_nbytes(report.chunk_nbytes),
-        f"{human_nbytes(index)} of indexes ({index / max(1, report.chunk_nbytes):.2%})",
-        f"{report.seconds:.2f} s, {human_nbytes(report.chunk_nbytes / max(report.seconds, 1e-9))}/s",
-    ]
-    if report.objects_kept:
-        parts.insert(1, f"{counted(report.objects_kept, 'object')} there already")
-    return ", ".join(parts)
+    kept = f", {report.objects_kept:,} there already" if report.objects_kept else ""
+    what = "in all" if len(report.arrays) > 1 else _array_in_words(report.arrays[0])
+    index, nbytes = report.index_nbytes, report.chunk_nbytes
+    return (
+        f"{verb} {_objects(report)}{kept}: {what}\n"
+        f"{human_nbytes(nbytes)}, indexes {human_nbytes(index)} ({index / max(1, nbytes):.2%}), "
+        f"{report.seconds:.2f} s, {human_nbytes(nbytes / max(report.seconds, 1e-9))}/s"
+    )
