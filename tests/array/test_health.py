@@ -389,10 +389,10 @@ def test_a_store_that_fails_for_one_object_does_not_end_the_verification(tmp_pat
     """An object that cannot be read is a finding with its key; the rest is still checked."""
 
     class Failing(LocalStore):
-        def read(self, key, requests):
+        def open_object(self, key):
             if key == "c/0":
                 raise StoreError("store_failure", "the disk is bad", key=key)
-            return super().read(key, requests)
+            return super().open_object(key)
 
     array = _array(store=LocalStore(tmp_path))
     _edit(array, _put(1, (0, 0)), key="c/1")
