@@ -1,0 +1,1 @@
+"""How fast this package is beside the others, and beside what the machine could do."""

@@ -1,0 +1,104 @@
+"""What is measured: one implementation a file, each set up at its best.
+
+Owns the protocol and the list. A file is imported only in the process that measures its subject, so that
+no library's threads, settings or memory touch another's figures.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+OURS: Final = "zarr-shard-codec"
+
+Selection = tuple[slice, ...]
+"""Slices with start and stop, one for each axis."""
+
+
+class Subject(Protocol):
+    """An implementation that opens arrays on disk, reads them and writes them."""
+
+    setup: str
+    """How it is set up, for a reader of the results: one line."""
+
+    def open(self, path: str) -> Any:
+        """Open the array in a folder, for reading and writing."""
+        ...
+
+    def read(self, array: Any, selection: Selection) -> np.ndarray[Any, Any]:
+        """Read into new memory."""
+        ...
+
+    def write(self, array: Any, selection: Selection, value: np.ndarray[Any, Any]) -> None:
+        """Write; done when every file has its bytes."""
+        ...
+
+    def pack(self, source: str, target: str, document: dict[str, Any]) -> None:
+        """Make a sharded array, which `document` describes, of an unsharded one of the same chunks.
+
+        Parameters
+        ----------
+        source
+            The unsharded array's folder.
+        target
+            The sharded array's folder; it does not exist.
+        document
+            The sharded array's metadata.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A subject as the results name it."""
+
+    name: str
+    version: str | None
+    """None if it is not installed."""
+    setup: str | None
+    """None if it is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    module: str
+    requires: str
+    """Name of the module to look for."""
+    distribution: str
+
+
+_PLACES: Final = {
+    OURS: _Place("this_package", "zarr_shard_codec", "zarr-shard-codec"),
+    "tensorstore": _Place("tensorstore_", "tensorstore", "tensorstore"),
+    "zarr-python": _Place("zarr_python", "zarr", "zarr"),
+    "zarrs": _Place("zarrs_pipeline", "zarrs", "zarrs"),
+    "zarrita": _Place("zarrita_", "zarrita", "zarrita"),
+}
+NAMES: Final = tuple(_PLACES)
+"""This package, then its peers."""
+
+
+def is_installed(name: str) -> bool:
+    """Whether a subject can be measured here."""
+    return find_spec(_PLACES[name].requires) is not None
+
+
+def version_of(name: str) -> str | None:
+    """Return a subject's version; None if it is not installed."""
+    if not is_installed(name):
+        return None
+    try:
+        return importlib.metadata.version(_PLACES[name].distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "source tree"  # this package, run where it is developed
+
+
+def load(name: str) -> Subject:
+    """Import a subject and set it up, for the rest of this process's life."""
+    subject: Subject = import_module(f"{__name__}.{_PLACES[name].module}").make()
+    return subject
