@@ -106,7 +106,7 @@ class ShardIndex:
         offset, nbytes = found[:, 0], found[:, 1]
         # All rules in two comparisons; a size of zero wraps to 2^64-1 here, and is too large.
         limit = np.uint64(EMPTY - 1 if shard_nbytes is None else shard_nbytes)
-        good = bool((nbytes - _ONE < limit).all()) and bool((offset <= limit - nbytes).all())
+        good = bool(((nbytes - _ONE < limit) & (offset <= limit - nbytes)).all())
         if good and (len(found) == len(table) or bool((table[~present, 0] == EMPTY).all())):
             if largest_nbytes is not None and len(found) and int(nbytes.max()) > largest_nbytes:
                 at = int(nbytes.argmax())

@@ -93,8 +93,12 @@ def read_shard(
         return [job for jobs in (yield from gather(plans)) for job in jobs]
     # Of a chunk larger than any can be, the last byte alone: it tells whether the entry is out of bounds.
     limit = shard.inner.max_encoded_nbytes
-    asked = [part if part.nbytes <= limit else ByteRange(part.offset + part.nbytes - 1, 1) for part in lies]
-    answer = yield [within(part, extent) for part in asked]
+    asked = lies
+    if int(table[:, 1].max()) > limit:
+        asked = [
+            part if part.nbytes <= limit else ByteRange(part.offset + part.nbytes - 1, 1) for part in lies
+        ]
+    answer = yield list(asked) if extent is None else [within(part, extent) for part in asked]
     if answer is None:
         raise deleted()
     for at, (part, cut, encoded) in enumerate(zip(lies, asked, answer, strict=True)):
@@ -104,7 +108,8 @@ def read_shard(
             raise entry_error("entry_out_of_bounds", (part.offset, part.nbytes), coords, shard_nbytes)
         if cut is not part:
             raise too_large(part.nbytes, limit, grid.coords(present)[at])
-    return grid.jobs(np.where(present, np.cumsum(present) - 1, -1), Parts(answer), target)
+    cells = np.arange(len(lies)) if len(lies) == len(present) else np.where(present, present.cumsum() - 1, -1)
+    return grid.jobs(cells, Parts(answer), target)
 
 
 def read_held(

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from zarr_shard_codec.core.grid import to_linear
 from zarr_shard_codec.errors import SelectionError
 
 Box = tuple[range, ...]
@@ -229,6 +230,8 @@ class AxisProjection:
     def runs(self) -> list[Run]:
         """The touched chunks in runs: where chunks are alike, one for all between the first and the last."""
         chunks = self.coords()
+        if len(chunks) == 1:
+            return [Run(chunks[0], slice(0, 1), *self.part(chunks[0]))]
         alike = isinstance(chunks, range) and self.chunk_size % self.wanted.step == 0
         cuts: Iterable[int] = range(len(chunks) + 1)
         if alike and len(chunks) > 3:
@@ -276,13 +279,11 @@ def blocks(block: np.ndarray[Any, Any], counts: Sequence[int]) -> np.ndarray[Any
 
 def linear_chunks(axes: Sequence[AxisProjection], counts: Sequence[int]) -> np.ndarray[Any, Any]:
     """Linear (C order) indices of all chunks that a projection touches, in C order: int64, one a chunk."""
+    if all(len(axis.chunks) == 1 for axis in axes):
+        return np.array([to_linear([axis.coords()[0] for axis in axes], counts)])
     linear = np.zeros(1, np.int64)
     for axis, count in zip(axes, counts, strict=True):
         chunks = axis.chunks
         along = np.arange(chunks.start, chunks.stop) if isinstance(chunks, range) else chunks
-        linear = (
-            along
-            if linear.size == 1 and not linear[0]
-            else (linear[:, np.newaxis] * count + along).reshape(-1)
-        )
+        linear = (linear[:, np.newaxis] * count + along).reshape(-1)
     return linear
