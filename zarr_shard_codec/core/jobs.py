@@ -118,7 +118,9 @@ class DecodeJob:
 
     def _run(self) -> None:
         if self.cells.size == 1:
-            self._run_one(self.target, self.encoded[self.cells.item()], (0,) * self.cells.ndim)
+            at = self.cells.item()
+            if at >= 0:
+                self._run_one(self.target, self.encoded[at], (0,) * self.cells.ndim)
             return
         cells = self.cells.reshape(-1)
         present = cells >= 0
