@@ -32,6 +32,19 @@ SKIPPABLE_MAGIC: Final = 0x184D2A50
 """The first of sixteen magic numbers of skippable frames (RFC 8878, 3.1.2)."""
 
 
+_HEADER_NBYTES: Final = np.array(
+    [
+        5 + (not byte >> 5 & 1) + (0, 1, 2, 4)[byte & 3] + (byte >> 5 & 1, 2, 4, 8)[byte >> 6]
+        for byte in range(256)
+    ]
+)
+"""Size in bytes of a frame's header, by the descriptor that is its fifth byte (RFC 8878, 3.1.1.1)."""
+_HAS_CHECKSUM: Final = np.uint8(4)
+"""The descriptor's bit of a checksum behind the last block; the checksum has as many bytes."""
+_FEW: Final = 16
+"""Frames that are followed block by block sooner in Python than all at once in NumPy."""
+
+
 class _Contexts(threading.local):
     """One thread's contexts. None is thread-safe, and making one costs as much as decoding a small chunk."""
 
@@ -117,7 +130,14 @@ class ZstdCodec:
             decoded = _contexts.decompressor.multi_decompress_to_buffer(frames, decompressed_sizes=sizes)
         except zstandard.ZstdError:
             return None
-        return _as_one_buffer(decoded, nbytes)
+        # The library stops at the end of a chunk's first frame, and says nothing of what is behind it.
+        return _as_one_buffer(decoded, nbytes) if self._are_frames(encoded) else None
+
+    def _are_frames(self, encoded: Pieces) -> bool:
+        """Whether each chunk, of which the first frame is good, is that frame and no more."""
+        if isinstance(encoded, Segments) and len(encoded) > _FEW:
+            return _fill_their_segments(encoded)
+        return all(_frame_nbytes(self.name, memoryview(part)) == len(part) for part in encoded)
 
     def _decode_frames(self, encoded: memoryview, max_nbytes: int) -> bytes:
         pieces: list[bytes] = []
@@ -206,6 +226,29 @@ def _frame_nbytes(name: str, rest: memoryview) -> int:
     if position > len(rest):
         raise undecodable(name, f"a frame is cut off after {len(rest)} bytes, within its checksum")
     return position
+
+
+def _fill_their_segments(encoded: Segments) -> bool:
+    """Whether each slice is one frame; as `_frame_nbytes`, for all at once. The frames are good ones."""
+    data = np.frombuffer(encoded.buffer, np.uint8)
+    offset, nbytes = encoded.table.astype(np.int64).T
+    descriptor = data[offset + 4]
+    position = offset + _HEADER_NBYTES[descriptor]
+    end = offset + nbytes - (descriptor & _HAS_CHECKSUM)
+    while len(position):
+        if (position + 3 > end).any():
+            return False
+        header = (
+            data[position]
+            | data[position + 1].astype(np.int64) << 8
+            | data[position + 2].astype(np.int64) << 16
+        )
+        position = position + np.where(header >> 1 & 3 == 1, 4, 3 + (header >> 3))
+        more = (header & 1) == 0
+        if (position != end)[~more].any():
+            return False
+        position, end = position[more], end[more]
+    return True
 
 
 def build(name: str, configuration: Mapping[str, JSON], spec: ChunkSpec) -> ZstdCodec:  # noqa: ARG001
