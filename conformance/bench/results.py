@@ -30,7 +30,7 @@ class Times:
     median, low, high
         Low and high are the quartiles.
     rounds
-        How many rounds; fewer than of others for those too slow to matter.
+        How many rounds; fewer for a subject too slow to matter, more for an operation that is over at once.
     """
 
     median: float
