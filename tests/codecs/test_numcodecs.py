@@ -153,6 +153,8 @@ FILTERS = [
     ("delta", {"dtype": "<i4", "astype": "<i2"}, "i4", "i2"),
     ("delta", {"dtype": "<f4"}, "f4", "f4"),
     ("delta", {"dtype": "<c8"}, "c8", "c8"),
+    ("delta", {"dtype": "<i8"}, "M8[s]", "i8"),
+    ("delta", {"dtype": "int64", "astype": "<i2"}, "m8[25us]", "i2"),
     ("bitround", {"keepbits": 3}, "f4", "f4"),
     ("bitround", {"keepbits": 10}, "f2", "f2"),
     ("bitround", {"keepbits": 0}, "f8", "f8"),

@@ -107,9 +107,11 @@ def build(name: str, configuration: Mapping[str, JSON], spec: ChunkSpec) -> Filt
     written: dict[str, JSON] = {}
     match name:
         case "numcodecs.delta":
-            _expect_kind(fields, decoded, "iufc")
-            written["dtype"] = _same_dtype(fields, "dtype", decoded, default=REQUIRED)
-            encoded = _other_dtype(fields, "astype", decoded, "c" if decoded.kind == "c" else "iuf", written)
+            _expect_kind(fields, decoded, "iufcmM")
+            # numcodecs has no delta of times; they are given to it as counts of their unit.
+            number = np.dtype(np.int64) if decoded.kind in "mM" else decoded
+            written["dtype"] = _same_dtype(fields, "dtype", number, default=REQUIRED)
+            encoded = _other_dtype(fields, "astype", number, "c" if decoded.kind == "c" else "iuf", written)
         case "numcodecs.fixedscaleoffset":
             _expect_kind(fields, decoded, "iuf")
             written["offset"], written["scale"] = fields.number("offset"), fields.number("scale")
@@ -176,7 +178,9 @@ def _expect_arithmetic(fields: Fields, codec: FilterCodec) -> None:
 def _expect_kind(fields: Fields, dtype: np.dtype[Any], kinds: str) -> None:
     if dtype.kind not in kinds:
         names = {"b": "bool", "i": "integers", "u": "unsigned integers", "f": "floats", "c": "complex"}
-        expected = ", ".join(names[kind] for kind in kinds)
+        expected = ", ".join(
+            [*(names[kind] for kind in kinds if kind in names), *(["times"] * ("M" in kinds))]
+        )
         fields.problem("", "codec_data_type_mismatch", f"expected {expected}, found {dtype}")
 
 
