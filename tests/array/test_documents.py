@@ -1,11 +1,12 @@
 """Metadata documents as JSON."""
 
 import json
+import math
 import time
 
 import pytest
 
-from zarr_shard_codec.array.documents import MAX_DEPTH, dump_document, parse_document
+from zarr_shard_codec.array.documents import MAX_DEPTH, dump_document, parse_document, with_member
 from zarr_shard_codec.errors import MetadataError
 
 
@@ -23,6 +24,10 @@ def nested(levels):
         b"\xef\xbb\xbf{}",
         b'{"a": NaN}',
         b'{"a": [-Infinity]}',
+        b'{"a": {"attributes": NaN}}',
+        b'{"attributes": {"a": NaN}, "fill_value": NaN}',
+        b'{"attributes": {"a": 1e999}}',
+        b"[NaN]",
         b'{"a": 1e999}',
         b'{"a": 1, "b": {"c": 1, "c": 2}}',
         b'{"a": ' + b"9" * 5000 + b"}",
@@ -76,3 +81,49 @@ def test_a_mapping_is_copied_to_the_last_level():
     parsed = parse_document(document)
     document["a"]["b"].append(2)
     assert parsed == {"a": {"b": [1]}}
+
+
+def test_python_s_nan_is_read_in_attributes_alone():
+    """Bare NaN and infinities, which Python's json writes, are floats in what is the user's."""
+    text = b'{"attributes": {"a": NaN, "b": [Infinity, {"c": -Infinity}]}, "consolidated_metadata": [NaN]}'
+    parsed = parse_document(text)
+    assert math.isnan(parsed["attributes"]["a"])
+    assert parsed["attributes"]["b"] == [math.inf, {"c": -math.inf}]
+    assert math.isnan(parse_document({"attributes": {"a": math.nan}})["attributes"]["a"])
+    assert math.isnan(parse_document(b'{"missing_value": NaN}', users=True)["missing_value"])
+
+
+def test_the_message_says_where_the_nan_is():
+    """Where a NaN may not stand, the error names its path."""
+    with pytest.raises(MetadataError, match=r"codecs\[1\]\.level: NaN"):
+        parse_document(b'{"attributes": {"a": NaN}, "codecs": [{}, {"level": NaN}]}')
+
+
+def test_no_nan_is_written():
+    """What JSON has no number for is refused by path, all of it at once."""
+    with pytest.raises(MetadataError) as caught:
+        dump_document({"attributes": {"a": math.nan, "b": [0.5, {"c": -math.inf}]}})
+    assert {(problem.path, problem.reason) for problem in caught.value.problems} == {
+        ("attributes.a", "invalid_json"),
+        ("attributes.b[1].c", "invalid_json"),
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"shape":@}',
+        '{ "a" : {"shape": [2], "b": [1.50, 1E2]},\r\n\t"shape"  :  @  , "é": "\\u00e9,}\\"" } \n',
+        '\n{"attributes": {"x": NaN, "shape": [1]}, "s\\u0068ape": @, "z": -1}',
+    ],
+)
+def test_one_member_changes_and_nothing_else(text):
+    """A new value takes the place of the old one; every other character stays."""
+    old, new = text.replace("@", "[ 1,\n2]"), text.replace("@", "[30, 4]")
+    assert with_member(old.encode(), "shape", [30, 4]).decode() == new
+
+
+def test_a_member_that_is_not_there_is_no_place():
+    """There is no new value for a member that the document does not have."""
+    with pytest.raises(MetadataError, match="missing_key"):
+        with_member(b'{"a": {"shape": 1}}', "shape", [1])

@@ -1,12 +1,15 @@
 """Group documents."""
 
 import json
+import warnings
 
 import pytest
 import zarr
 
 from zarr_shard_codec.array.group import GroupMetadata
+from zarr_shard_codec.array.nodes import find_node
 from zarr_shard_codec.errors import MetadataError
+from zarr_shard_codec.stores.local import LocalStore
 
 
 def test_zarr_pythons_groups_come_back_byte_for_byte():
@@ -59,3 +62,18 @@ def test_v2_groups():
     for document, reason in (({"zarr_format": 3}, "wrong_value"), ({}, "missing_key")):
         with pytest.raises(MetadataError, match=reason):
             GroupMetadata.from_v2(document, None)
+
+
+def test_a_group_knows_of_consolidated_metadata(tmp_path):
+    """It is seen in either format, also with a NaN that was copied into it; it makes no other group."""
+    for zarr_format in (2, 3):
+        path = tmp_path / str(zarr_format)
+        group = zarr.create_group(str(path), zarr_format=zarr_format)
+        group.create_array("a", shape=(1,), dtype="i4", attributes={"a": float("nan")})
+        before = find_node(LocalStore(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            zarr.consolidate_metadata(str(path))
+        after = find_node(LocalStore(path))
+        assert (before.consolidated, after.consolidated) == (False, True)
+        assert before == after

@@ -127,3 +127,29 @@ def test_zarr_python_sees_the_new_shape(tmp_path):
     model = np.full((5, 12), -1)
     model[:, :9] = np.arange(90).reshape(10, 9)[:5]
     assert (zarr.open_array(str(tmp_path), mode="r")[...] == model).all()
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_the_text_of_attributes_stays_as_it_was(tmp_path, zarr_format):
+    """A document with NaN in its attributes, as zarr-python writes them, differs in its shape alone."""
+    attributes = {"nothing": float("nan"), "range": [0.1, float("inf")]}
+    zarr.create_array(
+        str(tmp_path), shape=(7,), chunks=(3,), dtype="f4", zarr_format=zarr_format, attributes=attributes
+    )
+    old = {file.name: file.read_text() for file in tmp_path.iterdir() if file.is_file()}
+    array = zsc.open(tmp_path, "r+")
+    assert repr(array.attributes) == repr(attributes)
+    array.resize((5,))
+    new = {file.name: file.read_text() for file in tmp_path.iterdir() if file.is_file()}
+    document = "zarr.json" if zarr_format == 3 else ".zarray"
+    assert new[document].replace("[5]", "@") == old[document].replace("[\n    7\n  ]", "@")
+    assert {**new, document: ""} == {**old, document: ""}
+    assert zarr.open_array(str(tmp_path)).shape == zsc.open(tmp_path).shape == (5,)
+
+
+def test_no_nan_is_created(tmp_path):
+    """Attributes with a NaN are refused by path when an array is created, before anything is deleted."""
+    _array(tmp_path)
+    with pytest.raises(zsc.MetadataError, match=r"attributes\.a\[0\].*invalid_json"):
+        _array(tmp_path, attributes={"a": [float("nan")]}, exist="replace")
+    assert (zsc.open(tmp_path)[...] == np.arange(90).reshape(10, 9)).all()

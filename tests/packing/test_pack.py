@@ -152,7 +152,7 @@ def test_what_is_not_codecs_comes_along(tmp_path, write, document):
     write(tmp_path / "source", attributes={"units": "K", "_ARRAY_DIMENSIONS": ["z", "y", "x"]}, fill_value=3)
     pack(tmp_path / "source", tmp_path / "target", shard_size="4KiB")
     packed = document(tmp_path / "target")
-    assert packed["attributes"] == {"units": "K"}
+    assert packed["attributes"] == {"units": "K", "_FillValue": 3}  # tests/packing/test_attributes.py
     assert (packed["dimension_names"], packed["fill_value"]) == (["z", "y", "x"], 3)
     assert packed["chunk_key_encoding"]["name"] == "default"
 

@@ -27,12 +27,16 @@ class GroupMetadata:
         The user's, as parsed JSON. Not to be changed in place.
     extra
         Members that the document marks as ignorable (`"must_understand": false`), kept as they are.
+    consolidated
+        The document holds copies of those below it (for v2: such a document stands beside it). It is not part
+        of what the group is: see `to_json`.
     zarr_format
         Of the document it came from; `to_json` writes 3 in any case.
     """
 
     attributes: Mapping[str, JSON] = field(default_factory=dict)
     extra: Mapping[str, JSON] = field(default_factory=dict)
+    consolidated: bool = field(default=False, compare=False)
     zarr_format: Literal[2, 3] = 3
 
     @classmethod
@@ -56,11 +60,18 @@ class GroupMetadata:
         extra = read_extra(json, _KNOWN, problems)
         if problems:
             raise MetadataError(problems)
-        return cls(attributes=attributes, extra=extra)
+        consolidated = json.get("consolidated_metadata") is not None
+        return cls(attributes=attributes, extra=extra, consolidated=consolidated)
 
     @classmethod
-    def from_v2(cls, zgroup: bytes | Mapping[str, JSON], zattrs: bytes | Mapping[str, JSON] | None) -> Self:
-        """Read a v2 group: `.zgroup`, and `.zattrs` if there is one.
+    def from_v2(
+        cls,
+        zgroup: bytes | Mapping[str, JSON],
+        zattrs: bytes | Mapping[str, JSON] | None,
+        *,
+        consolidated: bool = False,
+    ) -> Self:
+        """Read a v2 group: `.zgroup`, and `.zattrs` if there is one. `consolidated`: so is `.zmetadata`.
 
         Raises
         ------
@@ -71,7 +82,8 @@ class GroupMetadata:
         _check(parse_document(zgroup), "zarr_format", 2, problems)
         if problems:
             raise MetadataError(problems)
-        return cls(attributes={} if zattrs is None else parse_document(zattrs), zarr_format=2)
+        attributes = {} if zattrs is None else parse_document(zattrs, users=True)
+        return cls(attributes=attributes, consolidated=consolidated, zarr_format=2)
 
     def to_json(self) -> dict[str, JSON]:
         """Give the v3 document.

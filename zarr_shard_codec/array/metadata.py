@@ -73,6 +73,8 @@ class ArrayMetadata:
     spelling
         `data_type` and `fill_value` as the document writes them, kept so that a new version of the document
         (after `resize`) still opens for those who could read the old one. None: ours.
+    fill_value_is_null
+        The document is v2's and leaves the fill value undefined; `fill_value` is what is read all the same.
     zarr_format
         Of the document it came from; `to_json` writes 3 in any case.
     """
@@ -87,6 +89,7 @@ class ArrayMetadata:
     dimension_names: tuple[str | None, ...] | None = None
     extra: Mapping[str, JSON] = field(default_factory=dict)
     spelling: tuple[JSON, JSON] | None = None
+    fill_value_is_null: bool = False
     zarr_format: Literal[2, 3] = 3
 
     @classmethod

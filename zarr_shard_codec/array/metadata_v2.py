@@ -105,6 +105,7 @@ def metadata_from_v2(
         key_encoding=KeyEncoding("v2", separator),
         attributes=attributes,
         dimension_names=dimension_names,
+        fill_value_is_null=document["fill_value"] is None,
         zarr_format=2,
     )
 
@@ -169,7 +170,7 @@ def _read_zattrs(
     if zattrs is None:
         return {}, None
     try:
-        attributes = parse_document(zattrs)
+        attributes = parse_document(zattrs, users=True)
     except MetadataError as error:
         problems += [replace(problem, path=".zattrs") for problem in error.problems]
         return {}, None

@@ -12,7 +12,7 @@ from zarr_shard_codec.array.documents import parse_document
 from zarr_shard_codec.array.group import GroupMetadata
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.metadata_v2 import metadata_from_v2
-from zarr_shard_codec.core.ranges import WHOLE
+from zarr_shard_codec.core.ranges import WHOLE, ByteRange
 from zarr_shard_codec.errors import MetadataError, NodeNotFoundError, ZarrShardError
 from zarr_shard_codec.stores.protocols import Store
 
@@ -69,7 +69,11 @@ def find_node(store: Store, path: str = "") -> Node | None:
         key = join_key(path, V2_GROUP)
         document = read_document(store, key)
         if document is not None:
-            return GroupMetadata.from_v2(document, read_document(store, join_key(path, V2_ATTRIBUTES)))
+            return GroupMetadata.from_v2(
+                document,
+                read_document(store, join_key(path, V2_ATTRIBUTES)),
+                consolidated=store.read(join_key(path, V2_CONSOLIDATED), [ByteRange(0, 1)]) is not None,
+            )
     except ZarrShardError as error:
         raise error.at(key=key) from error.__cause__
     return None

@@ -199,6 +199,7 @@ def create(
     metadata = replace(metadata, codecs=tuple(metadata.chain.to_metadata()))
     store = resolve(path_or_store)
     array = ShardedArray(store, path, metadata, mode="r+", chunk_order=chunk_order)
+    written = metadata.to_bytes()  # or refused, before anything is deleted
 
     if exist == "replace":
         _delete_array(store, path)
@@ -207,7 +208,7 @@ def create(
         if there is not None:
             _require_same(there, metadata, path, exist)
             return array
-    if not store.create(join_key(path, V3_DOCUMENT), [metadata.to_bytes()]):
+    if not store.create(join_key(path, V3_DOCUMENT), [written]):
         _require_same(find_node(store, path), metadata, path, exist)  # another process was faster
     return array
 

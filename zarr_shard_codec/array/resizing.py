@@ -11,7 +11,7 @@ from dataclasses import replace
 from operator import index as as_index
 from typing import TYPE_CHECKING
 
-from zarr_shard_codec.array.documents import dump_document, parse_document
+from zarr_shard_codec.array.documents import with_member
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.nodes import V2_ARRAY, V3_DOCUMENT, join_key, read_document
 from zarr_shard_codec.core.grid import grid_counts
@@ -58,10 +58,10 @@ def clear_beyond(array: ShardedArray, new_shape: tuple[int, ...]) -> None:
 def write_shape(
     store: Store, path: str, metadata: ArrayMetadata, new_shape: tuple[int, ...]
 ) -> ArrayMetadata:
-    """Write the metadata document with another shape, and nothing else in it changed."""
+    """Write the metadata document with another shape, and not a character else in it changed."""
     key = join_key(path, V3_DOCUMENT if metadata.zarr_format == 3 else V2_ARRAY)
     document = read_document(store, key)
     if document is None:
         raise NodeNotFoundError("not_found", "the array's metadata is gone", key=key)
-    store.write(key, [dump_document(parse_document(document) | {"shape": list(new_shape)})])
+    store.write(key, [with_member(document, "shape", list(new_shape))])
     return replace(metadata, shape=new_shape)

@@ -83,6 +83,11 @@ def _print_words(report: Report, verb: str, target: str) -> None:
                 words = f"{printable(array.path)}: {_array_in_words(array)}"
                 click.echo(words if array.complete else f"{words}, {_objects(array)}")
         click.echo(_summary(report, verb))
+        if report.consolidated:
+            words = (
+                "consolidated metadata was left behind: it describes the source; make it anew if you need it"
+            )
+            click.echo(f"{words} (zarr.consolidate_metadata)")
     if report.differences is None:
         return
     for difference in report.differences[:_SHOWN]:

@@ -27,6 +27,7 @@ from zarr_shard_codec.core.grid import ChunkOrder, Coords, grid_counts, write_or
 from zarr_shard_codec.core.layout import IndexLocation
 from zarr_shard_codec.core.protocols import JSON
 from zarr_shard_codec.errors import PackingError, UsageError
+from zarr_shard_codec.packing.attributes import attributes_for_v3
 from zarr_shard_codec.packing.shapes import check_shard_shape
 
 Action = Literal["pack", "unpack", "copy"]
@@ -50,6 +51,8 @@ def pack_metadata(
     ------
     UsageError
         `chunk_shape_mismatch`, `chunk_shape_not_divisor`; `invalid_argument`: it is sharded already.
+    MetadataError
+        `no_exact_translation`: what stands in its attributes.
     """
     if is_sharded(source):
         raise UsageError(
@@ -81,6 +84,8 @@ def unpack_metadata(
         `invalid_argument`: it is not sharded.
     PackingError
         `no_exact_translation`: a codec before the shards changes the elements of a shard as a whole.
+    MetadataError
+        `no_exact_translation`: what stands in its attributes.
     """
     chain = source.chain
     if not isinstance(chain.array_bytes, ShardingCodec):
@@ -121,6 +126,7 @@ def _target(
         "chunk_grid": grid,
         "codecs": list(codecs),
         "chunk_key_encoding": key_encoding.to_json(),
+        "attributes": attributes_for_v3(source),
     }
     # By way of the document, so that what is written has been read once.
     return ArrayMetadata.from_json(source.to_json() | changed)

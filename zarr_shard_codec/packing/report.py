@@ -189,6 +189,8 @@ class Report:
         One report an array, in order of their paths.
     groups
         Paths of the groups whose metadata was written.
+    consolidated
+        Of them, those whose consolidated metadata was left behind: it describes the source's arrays.
     seconds
         How long moving took.
     differences
@@ -197,6 +199,7 @@ class Report:
 
     arrays: tuple[ArrayReport, ...]
     groups: tuple[str, ...]
+    consolidated: tuple[str, ...]
     seconds: float
     differences: tuple[Difference, ...] | None
 
@@ -241,6 +244,7 @@ class Report:
             "index_nbytes": self.index_nbytes,
             "seconds": self.seconds,
             "groups": list(self.groups),
+            "consolidated": list(self.consolidated),
             "arrays": [array.to_json() for array in self.arrays],
             "differences": None if self.differences is None else [d.to_json() for d in self.differences],
         }

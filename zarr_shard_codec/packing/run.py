@@ -181,7 +181,7 @@ def _run(
             reports = _move(plan, old, new, there, progress)
     seconds = time.perf_counter() - start
     differences = tuple(_compare(plan, old, new, progress)) if check else None
-    return Report(tuple(reports), tuple(plan.groups), seconds, differences)
+    return Report(tuple(reports), tuple(plan.groups), plan.consolidated, seconds, differences)
 
 
 def _resolve(place: Any) -> Store:

@@ -22,6 +22,7 @@ from zarr_shard_codec.errors import (
     UsageError,
     ZarrShardError,
 )
+from zarr_shard_codec.packing.attributes import attributes_for_v3
 from zarr_shard_codec.packing.plan import ArrayPlan
 from zarr_shard_codec.stores.protocols import Store
 
@@ -44,10 +45,13 @@ class TreePlan:
         In order of their paths.
     groups
         What each group becomes, by path; parents first.
+    consolidated
+        Paths of the source's groups whose consolidated metadata does not come along.
     """
 
     arrays: tuple[ArrayPlan, ...]
     groups: Mapping[str, GroupMetadata]
+    consolidated: tuple[str, ...]
 
     @property
     def nodes(self) -> dict[str, Node]:
@@ -93,13 +97,19 @@ def plan_tree(store: Store, plan_array: PlanArray) -> TreePlan:
         if root is None:
             raise NodeNotFoundError("not_found", f"there is no Zarr array or group in {store!r}")
     if isinstance(root, ArrayMetadata):
-        return TreePlan((plan_array("", root, alone=True),), {})
+        return TreePlan((plan_array("", root, alone=True),), {}, ())
     arrays: list[ArrayPlan] = []
     groups: dict[str, GroupMetadata] = {}
+    consolidated: list[str] = []
     obstacles: list[tuple[str, ZarrShardError]] = []
     for path, node in walk_readable(store):
         if isinstance(node, GroupMetadata):
-            groups[path] = GroupMetadata(attributes=node.attributes, extra=node.extra)
+            try:
+                groups[path] = GroupMetadata(attributes=attributes_for_v3(node), extra=node.extra)
+            except MetadataError as error:
+                obstacles.append((path, error))
+            if node.consolidated:
+                consolidated.append(path)
         elif isinstance(node, ArrayMetadata):
             try:
                 arrays.append(plan_array(path, node, alone=False))
@@ -111,7 +121,7 @@ def plan_tree(store: Store, plan_array: PlanArray) -> TreePlan:
         raise _all_of(obstacles)
     if not arrays:
         raise NodeNotFoundError("not_found", f"there is no array in the group {store!r}")
-    return TreePlan(tuple(arrays), groups)
+    return TreePlan(tuple(arrays), groups, tuple(consolidated))
 
 
 def _all_of(obstacles: list[tuple[str, ZarrShardError]]) -> ZarrShardError:
