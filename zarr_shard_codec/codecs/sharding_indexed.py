@@ -37,7 +37,7 @@ _MAX_LEVELS: Final = 32
 _TOO_DEEP: Final = Problem("codecs", "wrong_value", f"shards are nested deeper than {_MAX_LEVELS} levels")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ShardingCodec:
     """The codec for shards of one shape, dtype and fill value. Immutable, and safe to share.
 

@@ -76,12 +76,12 @@ class _Turn:
         plain: list[Request] = []
         for at, request in enumerate(requests):
             if isinstance(request, IndexRequest):
-                known = None if identity is None else INDEXES.get(identity, request)
+                known = None if identity is None else INDEXES.get(identity, request.shard, request.extent)
                 if known is not None:
                     self._known[at] = known
                     continue
                 if identity is not None:
-                    request.keep = partial(INDEXES.put, identity, request)
+                    request.keep = partial(INDEXES.put, identity, request.shard, request.extent)
                 plain.append(request.lies)
             else:
                 plain.append(request)
@@ -96,4 +96,4 @@ class _Turn:
         found = (cut.of(buffers) for cut in self._cuts)
         if not self._known:
             return list(found)
-        return [self._known.get(at) or next(found) for at in range(self._n_requests)]
+        return [self._known[at] if at in self._known else next(found) for at in range(self._n_requests)]

@@ -5,16 +5,22 @@ Owns memory, and when it may be believed: only for an object that is known to be
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final
 
 from zarr_shard_codec.core.index import ShardIndex
-from zarr_shard_codec.core.plans import IndexRequest, Shard
+from zarr_shard_codec.core.plans import Shard
+from zarr_shard_codec.core.ranges import ByteRange
 
 _LARGEST_NBYTES: Final = 64 << 20
 """Bytes of indexes that are kept, in this process: those of four million inner chunks."""
+
+_ENTRY_NBYTES: Final = 1 << 10
+"""What an index counts for beside its table: the Python objects around a small one are larger than it."""
 
 
 class IndexCache:
@@ -23,36 +29,55 @@ class IndexCache:
     Parameters
     ----------
     largest_nbytes
-        Bytes of indexes that are kept; a larger index never is.
+        Bytes of memory for the indexes that are kept; a larger index never is.
     """
 
     def __init__(self, largest_nbytes: int = _LARGEST_NBYTES) -> None:
         self._largest_nbytes = largest_nbytes
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew; whoever was in the middle of something is not waited for."""
         self._nbytes = 0
-        self._entries: OrderedDict[Hashable, tuple[Shard, ShardIndex]] = OrderedDict()
+        self._entries: OrderedDict[Hashable, tuple[weakref.ref[Shard], ShardIndex]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, identity: Hashable, request: IndexRequest) -> ShardIndex | None:
+    def get(self, identity: Hashable, shard: Shard, extent: ByteRange | None) -> ShardIndex | None:
         """What was put for this object and codec."""
-        key = identity, request.extent
+        key = identity, extent
         with self._lock:
-            shard, index = self._entries.get(key, (None, None))
-            if shard is not request.shard:  # another array over the same object may see another index
+            found = self._entries.get(key)
+            # Another array over the same object may see another index.
+            if found is None or found[0]() is not shard:
                 return None
             self._entries.move_to_end(key)
-            return index
+            return found[1]
 
-    def put(self, identity: Hashable, request: IndexRequest, index: ShardIndex) -> None:
+    def put(self, identity: Hashable, shard: Shard, extent: ByteRange | None, index: ShardIndex) -> None:
         """Keep an index."""
-        key = identity, request.extent
+        if _nbytes(index) > self._largest_nbytes:
+            return
+        if extent is not None:  # a slice of what was read of the outer shard, which is not to stay for it
+            index = ShardIndex(index.entries.copy(), index.chunks_per_shard)
+        key = identity, extent
         with self._lock:
-            _, former = self._entries.pop(key, (None, None))
-            self._nbytes += index.entries.nbytes - (0 if former is None else former.entries.nbytes)
-            self._entries[key] = request.shard, index
+            former = self._entries.pop(key, None)
+            if former is not None:
+                self._nbytes -= _nbytes(former[1])
+            self._entries[key] = weakref.ref(shard), index
+            self._nbytes += _nbytes(index)
             while self._nbytes > self._largest_nbytes:
                 _, (_, oldest) = self._entries.popitem(last=False)
-                self._nbytes -= oldest.entries.nbytes
+                self._nbytes -= _nbytes(oldest)
+
+
+def _nbytes(index: ShardIndex) -> int:
+    return index.entries.nbytes + _ENTRY_NBYTES
 
 
 INDEXES: Final = IndexCache()
 """The process's."""
+
+if hasattr(os, "register_at_fork"):
+    # Another thread of the parent may have held the lock; in the child nobody would ever release it.
+    os.register_at_fork(after_in_child=INDEXES.forget)

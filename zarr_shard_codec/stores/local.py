@@ -33,6 +33,8 @@ _TEMPORARY: Final = re.compile(r"(?:.*/)?\.zsc-tmp-[0-9a-f]{16}", re.DOTALL)
 _Listed = TypeVar("_Listed")
 _SETTLED_NS: Final = 100_000_000
 """A tick of a file system's clock takes 10 ms at most, and a tenth of a second is many."""
+_SETTLED_COARSE_NS: Final = 2_100_000_000
+"""Except where it counts whole seconds, or every other one (FAT)."""
 _KNOWN_FOLDERS: Final = 4096
 """So many folders' real places are kept; then the look-ups start anew."""
 
@@ -69,15 +71,19 @@ class OpenFile:
 
     @property
     def identity(self) -> Hashable | None:
-        """The file, and when it was last written; None if that was a moment ago.
+        """The file, and when it was last changed; None if that was a moment ago.
 
         Two writes within one tick of the file system's clock leave the same time behind, and a new file
         may get the number of a deleted one. So a file is only known for sure once its time is in the past.
+        Tools that unpack and copy files set the time of the last write to what they like; not so that of
+        the last change (Windows, where this is the time of creation, has to believe the former).
         """
         status = self._status
-        if time.time_ns() - status.st_mtime_ns < _SETTLED_NS:
+        changed = max(status.st_mtime_ns, status.st_ctime_ns)
+        settled = _SETTLED_NS if changed % 1_000_000_000 else _SETTLED_COARSE_NS
+        if time.time_ns() - changed < settled:
             return None
-        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
     def read(self, requests: Sequence[Request]) -> list[Buffer]:
         """One fresh buffer a request, in order. Raises `StoreError` (`store_failure`)."""
@@ -162,7 +168,11 @@ class LocalStore:
             descriptor = self._open(key)
             if descriptor is None:
                 return None
-            status = os.fstat(descriptor)
+            try:
+                status = os.fstat(descriptor)
+            except OSError:  # a file server that has forgotten the file
+                os.close(descriptor)
+                raise
         except StoreError:
             raise
         except OSError as error:
