@@ -8,7 +8,8 @@ runs where it is called, without a thread.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -120,9 +121,10 @@ def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
         for _ in ahead(lambda group: decode(fetch(group)), chain(few, rest), working_pool):
             pass
         return
-    jobs = chain.from_iterable(ahead(fetch, chain(few, rest), pool_for(store)))
-    for _ in ahead(decode, decode_batches(jobs), working_pool):
-        pass
+    # Closed at once after an error: a traceback would keep the stages, and what they have begun, alive.
+    with closing(ahead(fetch, chain(few, rest), pool_for(store))) as fetched:
+        for _ in ahead(decode, decode_batches(chain.from_iterable(fetched)), working_pool):
+            pass
 
 
 def write_objects(store: Store, tasks: Iterable[WriteTask]) -> None:
@@ -158,12 +160,13 @@ def write_objects(store: Store, tasks: Iterable[WriteTask]) -> None:
         for _ in ahead(write_all, chain(few, rest), working_pool):
             pass
         return
-    started = chain.from_iterable(ahead(start, chain(few, rest), pool_for(store)))
-    jobs = ((write, job) for write in started for job in write.jobs)
-    encoded = ahead(_encode, _batches(jobs, lambda item: item[1].nbytes), working_pool)
-    done = _groups(_complete(encoded), store, lambda write: sum(job.nbytes for job in write.jobs))
-    for _ in ahead(put, done, pool_for(store)):
-        pass
+    with (
+        closing(ahead(start, chain(few, rest), pool_for(store))) as started,
+        closing(ahead(_encode, _job_batches(chain.from_iterable(started)), working_pool)) as encoded,
+    ):
+        done = _groups(_complete(encoded), store, lambda write: sum(job.nbytes for job in write.jobs))
+        for _ in ahead(put, done, pool_for(store)):
+            pass
 
 
 def _peek(items: Iterable[T], count: int) -> tuple[list[T], Iterable[T]]:
@@ -197,6 +200,10 @@ def _encode(batch: list[tuple[_Started, EncodeJob | UpdateJob]]) -> list[tuple[_
         except ZarrShardError as error:
             raise error.at(key=write.key) from error.__cause__
     return encoded
+
+
+def _job_batches(started: Iterable[_Started]) -> Iterator[list[tuple[_Started, EncodeJob | UpdateJob]]]:
+    return _batches(((write, job) for write in started for job in write.jobs), lambda item: item[1].nbytes)
 
 
 def _complete(encoded: Iterable[list[tuple[_Started, Encoded]]]) -> Iterator[_Started]:
@@ -237,7 +244,7 @@ def ahead(
     pool: Callable[[], ThreadPoolExecutor],
     *,
     depth: int | None = None,
-) -> Iterator[U]:
+) -> Generator[U]:
     """Map in a pool, in order, some items ahead; a single item is done where it is asked for.
 
     `depth` is how many are ahead at most; two a core if it is not said.

@@ -1,0 +1,290 @@
+"""Running plans over many objects: all of them, few at a time, and nothing behind the caller's back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from zarr_shard_codec.core.ranges import WHOLE
+from zarr_shard_codec.engine import pool
+from zarr_shard_codec.engine.pool import working_pool
+from zarr_shard_codec.engine.run import ReadTask, WriteTask, ahead, read_objects, write_objects
+from zarr_shard_codec.errors import CorruptShardError, StoreError
+from zarr_shard_codec.stores.memory import MemoryStore
+
+MIB = 1 << 20
+N_THREADS = 2
+
+
+@pytest.fixture(autouse=True)
+def two_threads(monkeypatch):
+    """Pools of two threads for each test, and none left."""
+    pools = {}
+    monkeypatch.setenv(pool.THREADS_VARIABLE, str(N_THREADS))
+    monkeypatch.setattr(pool, "_pools", pools)
+    yield
+    for each in pools.values():
+        each.shutdown()
+
+
+class Counter:
+    """How many are in the middle of something: now, and at most."""
+
+    def __init__(self):
+        self.now = self.most = self.total = 0
+        self._lock = threading.Lock()
+
+    def add(self, by):
+        """One more, or one less."""
+        with self._lock:
+            self.now += by
+            self.most = max(self.most, self.now)
+            self.total += by > 0
+
+
+class BusyStore(MemoryStore):
+    """Reads and writes take a while, and are counted while they last."""
+
+    def __init__(self, pause=0.0, fails=()):
+        super().__init__()
+        self.busy, self.pause, self.fails = Counter(), pause, fails
+
+    def _take_a_while(self, key):
+        self.busy.add(1)
+        try:
+            time.sleep(self.pause)
+            if key in self.fails:
+                raise StoreError("store_failure", "the disk is full", key=key)
+        finally:
+            self.busy.add(-1)
+
+    def read(self, key, requests):
+        self._take_a_while(key)
+        return super().read(key, requests)
+
+    def write(self, key, parts):
+        self._take_a_while(key)
+        super().write(key, parts)
+
+
+class NetworkStore(BusyStore):
+    """A store that says it waits for a network."""
+
+    async def read_async(self, key, requests):
+        """As `read`; nobody asks."""
+        return self.read(key, requests)
+
+
+class Job:
+    """Something to do with what was read, that cannot be cut; `held` counts those that were not done yet."""
+
+    def __init__(self, do, nbytes, held):
+        self.do, self.nbytes, self._held = do, nbytes, held
+        held.add(1)
+
+    def split(self):
+        """Itself."""
+        yield self
+
+    def run(self):
+        """Do it."""
+        try:
+            return self.do()
+        finally:
+            self._held.add(-1)
+
+
+STORES = pytest.mark.parametrize("store_class", [BusyStore, NetworkStore])
+FEW_AND_MANY = pytest.mark.parametrize("n_objects", [0, 1, 3, 4, 5, 60])
+
+
+def _read_task(key, held, *, n_jobs=1, nbytes=MIB, do=None):
+    target = np.zeros(nbytes, "u1")
+
+    def plan():
+        answer = yield [WHOLE]
+        if answer is None:
+            return None
+
+        def fill():
+            target[...] = answer[0][0]
+
+        return [Job(do or fill, nbytes, held) for _ in range(n_jobs)]
+
+    return ReadTask(key, plan(), target, np.full((), 99, "u1"))
+
+
+@STORES
+@FEW_AND_MANY
+@pytest.mark.parametrize("nbytes", [10, MIB])
+def test_every_object_is_read_once(store_class, n_objects, nbytes):
+    """Its bytes land in its target; where there is no object, the fill value does."""
+    store, held = store_class(), Counter()
+    for at in range(0, n_objects, 2):
+        store.write(str(at), [bytes([at])])
+    store.busy = Counter()
+    tasks = [_read_task(str(at), held, nbytes=nbytes) for at in range(n_objects)]
+    read_objects(store, iter(tasks))
+    for at, task in enumerate(tasks):
+        assert (task.target == (99 if at % 2 else at)).all()
+    assert store.busy.total == n_objects
+    assert held.now == 0
+
+
+@STORES
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_few_objects_are_held_in_memory(store_class, n_jobs):
+    """However many are read, those that wait to be decoded are a few for each thread."""
+    store, held = store_class(), Counter()
+    store.write("same", [b"\1"])
+    asked = Counter()
+
+    def tasks():
+        for _ in range(100):
+            asked.add(1)
+            # Those that were asked for and are not done are what memory is taken for.
+            yield _read_task("same", held, n_jobs=n_jobs, do=lambda: time.sleep(0.0005))
+            assert asked.now - held.total // n_jobs <= 4 * N_THREADS + 2
+
+    read_objects(store, tasks())
+    assert held.total == 100 * n_jobs
+    assert held.most <= n_jobs * (4 * N_THREADS + 4)
+
+
+def _broken():
+    raise CorruptShardError("inner_chunk_undecodable", "broken")
+
+
+@STORES
+@pytest.mark.parametrize("n_objects", [4, 60])
+def test_after_an_error_of_a_job_nothing_goes_on(store_class, n_objects):
+    """The error has the key; what was being read by then has been waited for, and nothing more begins."""
+    store, held = store_class(pause=0.05), Counter()
+    for at in range(n_objects):
+        MemoryStore.write(store, str(at), [b"\1"])
+    first = _read_task("0", held, n_jobs=12, do=_broken)
+    tasks = [first, *(_read_task(str(at), held) for at in range(1, n_objects))]
+    with pytest.raises(CorruptShardError) as caught:
+        read_objects(store, iter(tasks))
+    begun = store.busy.total
+    assert store.busy.now == 0
+    assert caught.value.key == "0"
+    time.sleep(0.12)
+    assert store.busy.total == begun
+
+
+@STORES
+@pytest.mark.parametrize("n_objects", [4, 60])
+def test_after_an_error_of_the_store_nothing_goes_on(store_class, n_objects):
+    """As for jobs."""
+    store, held = store_class(pause=0.05, fails={"1"}), Counter()
+    tasks = [_read_task(str(at), held) for at in range(n_objects)]
+    with pytest.raises(StoreError) as caught:
+        read_objects(store, iter(tasks))
+    begun = store.busy.total
+    assert store.busy.now == 0
+    assert caught.value.key == "1"
+    time.sleep(0.12)
+    assert store.busy.total == begun
+
+
+def _write_task(key, held, *, n_jobs=1, nbytes=MIB, do=None, parts=(b"new",)):
+    def plan():
+        jobs = [Job(do or (lambda at=at: at), nbytes, held) for at in range(n_jobs)]
+
+        def finish(encoded):
+            assert sorted(encoded) == list(range(n_jobs))
+            return parts and list(parts)
+
+        return SimpleNamespace(jobs=jobs, finish=finish)
+        yield
+
+    return WriteTask(key, plan(), nbytes * n_jobs)
+
+
+@STORES
+@FEW_AND_MANY
+@pytest.mark.parametrize("n_jobs", [1, 3])
+@pytest.mark.parametrize("nbytes", [10, MIB])
+def test_every_object_is_written_once(store_class, n_objects, n_jobs, nbytes):
+    """With all that its jobs gave; one that is left with nothing is deleted."""
+    store, held = store_class(), Counter()
+    for at in range(n_objects):
+        MemoryStore.write(store, str(at), [b"old"])
+    tasks = [
+        _write_task(str(at), held, n_jobs=n_jobs, nbytes=nbytes, parts=None if at % 2 else (b"n", b"ew"))
+        for at in range(n_objects)
+    ]
+    write_objects(store, iter(tasks))
+    found = {info.key: bytes(store.read(info.key, [WHOLE])[0]) for info in store.list("")}
+    assert found == {str(at): b"new" for at in range(0, n_objects, 2)}
+    assert held.now == 0
+
+
+@STORES
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_few_objects_are_held_while_writing(store_class, n_jobs):
+    """Those that were begun and are not written are a few for each thread."""
+    store, held = store_class(), Counter()
+    tasks = (_write_task(str(at), held, n_jobs=n_jobs) for at in range(100))
+    write_objects(store, tasks)
+    assert held.total == 100 * n_jobs
+    assert held.most <= n_jobs * (4 * N_THREADS + 4)
+
+
+@STORES
+@pytest.mark.parametrize("n_objects", [4, 60])
+@pytest.mark.parametrize("where", ["job", "store"])
+def test_after_an_error_nothing_more_is_written(store_class, n_objects, where):
+    """What was being written has been waited for; no object changes once the caller has the error."""
+    store, held = store_class(pause=0.05, fails={"1"} if where == "store" else ()), Counter()
+    tasks = [
+        _write_task(str(at), held, n_jobs=6, do=_broken if where == "job" and at == 1 else None)
+        for at in range(n_objects)
+    ]
+    with pytest.raises((StoreError, CorruptShardError)) as caught:
+        write_objects(store, iter(tasks))
+    written = sorted(info.key for info in store.list(""))
+    assert store.busy.now == 0
+    assert caught.value.key == "1"
+    time.sleep(0.12)
+    assert sorted(info.key for info in store.list("")) == written
+    assert "1" not in written
+
+
+@pytest.mark.parametrize("n_items", [0, 1, 2, 3, 50])
+@pytest.mark.parametrize("depth", [None, 2, 7])
+def test_ahead_is_map_and_never_far_ahead(n_items, depth):
+    """Results in order; not more items are taken than results were given, plus the depth."""
+    taken = Counter()
+
+    def items():
+        for at in range(n_items):
+            taken.add(1)
+            yield at
+
+    results = []
+    for result in ahead(lambda at: (time.sleep(0.001 * (at % 3)), at)[1], items(), working_pool, depth=depth):
+        results.append(result)
+        assert taken.now <= len(results) + (depth or 2 * N_THREADS)
+    assert results == list(range(n_items))
+
+
+def test_ahead_that_is_left_early_leaves_nothing_running():
+    """Who closes it, or fails, waits for what has begun, and no more begins."""
+    running = Counter()
+
+    def work(_):
+        running.add(1)
+        time.sleep(0.03)
+        running.add(-1)
+
+    results = ahead(work, range(100), working_pool)
+    next(results)
+    results.close()
+    assert running.now == 0
+    assert running.total <= 1 + 2 * N_THREADS
