@@ -260,6 +260,16 @@ def test_a_chunk_that_cannot_be_so_large_is_not_fetched():
         assert caught.value.inner_chunk == (0, 1)
 
 
+def test_a_chunk_that_cannot_be_so_large_is_not_copied():
+    """A write beside it is refused: shared by all chunks of a shard, one range would be copied for each."""
+    chain = _chain(_sharding((4, 4)))
+    box = parse_selection((5, 5), (8, 8)).box
+    with pytest.raises(CorruptShardError) as caught:
+        _drive(chain.plan_write(box, np.ones((1, 1), "u2"), (8, 8)), _one_entry(0, 50))
+    assert caught.value.reason == "inner_chunk_wrong_size"
+    assert caught.value.inner_chunk == (0, 1)
+
+
 @pytest.mark.parametrize("location", ["start", "end"])
 @pytest.mark.parametrize("selection", [..., (slice(0, 4), slice(4, 8)), (1, 5)], ids=["all", "shard", "part"])
 def test_an_inner_shard_out_of_bounds_is_the_same_error_in_every_read(location, selection):

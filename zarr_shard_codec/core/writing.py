@@ -106,7 +106,9 @@ def write_shard(shard: Shard, box: Box, value: np.ndarray[Any, Any], bounds: Bou
         gone.append(np.array(places, np.int64)[np.array(renewed, np.bool_)])
         index = cut_index(shard, old)
         needed = np.setdiff1d(index.present, np.concatenate(gone))
-        _, table = index.lookup(needed, shard_nbytes=len(old))
+        # The limit is more than tidiness: ranges that overlap would be copied once for each chunk.
+        limit = shard.inner.max_encoded_nbytes
+        _, table = index.lookup(needed, shard_nbytes=len(old), largest_nbytes=limit)
         changed = np.isin(needed, places)
         former = dict(zip(needed[changed].tolist(), Segments(old, table[changed]), strict=True))
         kept = needed[~changed], Segments(old, table[~changed])
