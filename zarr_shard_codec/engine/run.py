@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from zarr_shard_codec.core.jobs import DecodeJob, Encoded, EncodeJob, UpdateJob
 from zarr_shard_codec.core.plans import Plan
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.conversations import converse
+from zarr_shard_codec.engine.locks import lock_of
 from zarr_shard_codec.engine.pool import thread_count, waiting_pool, working_pool
 from zarr_shard_codec.errors import ZarrShardError
 from zarr_shard_codec.stores.protocols import Store, waits_for_network
@@ -130,7 +132,15 @@ def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
 def write_objects(store: Store, tasks: Iterable[WriteTask]) -> None:
     """Write objects; one that would hold nothing but fill value is deleted.
 
-    Every object is replaced as a whole. After an error some are written and some are not.
+    Every object is replaced as a whole, and by one writer of this process at a time: see `locks`. After an
+    error some are written and some are not.
+
+    Parameters
+    ----------
+    store
+        Where they are.
+    tasks
+        In ascending order of their grid coordinates.
 
     Raises
     ------
@@ -139,6 +149,16 @@ def write_objects(store: Store, tasks: Iterable[WriteTask]) -> None:
     StoreError
         The store's.
     """
+    held: dict[str, Lock] = {}
+
+    def locked() -> Iterator[WriteTask]:
+        # Taken here, by the caller's thread: a thread of the pool that waited for a lock could be the one
+        # that its holder needs to go on.
+        for task in tasks:
+            lock = lock_of(store, task.key)
+            lock.acquire()
+            held[task.key] = lock
+            yield task
 
     def start(group: list[WriteTask]) -> list[_Started]:
         return [_Started.begin(task, store) for task in group]
@@ -150,23 +170,28 @@ def write_objects(store: Store, tasks: Iterable[WriteTask]) -> None:
                 store.delete(write.key)
             else:
                 store.write(write.key, parts)
+            held.pop(write.key).release()
 
     def write_all(group: list[WriteTask]) -> None:
         for write in start(group):
             put(list(_complete([_encode([(write, job) for job in write.jobs])])))
 
-    few, rest = _peek(_groups(tasks, store, lambda task: task.nbytes), 2 * thread_count())
-    if rest and not waits_for_network(store):
-        for _ in ahead(write_all, chain(few, rest), working_pool):
-            pass
-        return
-    with (
-        closing(ahead(start, chain(few, rest), pool_for(store))) as started,
-        closing(ahead(_encode, _job_batches(chain.from_iterable(started)), working_pool)) as encoded,
-    ):
-        done = _groups(_complete(encoded), store, lambda write: sum(job.nbytes for job in write.jobs))
-        for _ in ahead(put, done, pool_for(store)):
-            pass
+    try:
+        few, rest = _peek(_groups(locked(), store, lambda task: task.nbytes), 2 * thread_count())
+        if rest and not waits_for_network(store):
+            for _ in ahead(write_all, chain(few, rest), working_pool):
+                pass
+            return
+        with (
+            closing(ahead(start, chain(few, rest), pool_for(store))) as started,
+            closing(ahead(_encode, _job_batches(chain.from_iterable(started)), working_pool)) as encoded,
+        ):
+            done = _groups(_complete(encoded), store, lambda write: sum(job.nbytes for job in write.jobs))
+            for _ in ahead(put, done, pool_for(store)):
+                pass
+    finally:
+        for lock in held.values():
+            lock.release()
 
 
 def _peek(items: Iterable[T], count: int) -> tuple[list[T], Iterable[T]]:
