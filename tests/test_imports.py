@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numcodecs
 import numpy as np
+import pytest
+import zarr
 
 import zarr_shard_codec as zsc
 
@@ -26,3 +29,43 @@ def test_reading_one_inner_chunk_loads_no_heavy_package(tmp_path):
         [sys.executable, "-c", READ, str(tmp_path)], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+PACK = """
+import sys
+from zarr_shard_codec.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as status:
+    print([name for name in {names} if name in sys.modules], status.code)
+"""
+
+
+def _run(*arguments, names):
+    done = subprocess.run(
+        [sys.executable, "-c", PACK.format(names=names), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "compressor", [numcodecs.Blosc(), numcodecs.Zlib(), numcodecs.LZ4(), numcodecs.Zstd(), numcodecs.BZ2()]
+)
+def test_packing_loads_no_codec_and_no_bar(tmp_path, compressor):
+    """Bytes are moved: numcodecs is not needed for that, nor, without a terminal, what draws bars."""
+    array = zarr.create_array(
+        str(tmp_path / "v2"), shape=(40,), chunks=(5,), dtype="i4", zarr_format=2, compressors=compressor
+    )
+    array[...] = np.arange(40)
+    names = "numcodecs", "rich", "dask", "zarr", "obstore", "asyncio"
+    options = "--shard-shape", "20", "--check"
+    assert _run("pack", tmp_path / "v2", tmp_path / "target", *options, names=names) == "[] 0"
+    assert np.array_equal(zsc.open(tmp_path / "target")[...], np.arange(40))
+
+
+def test_help_loads_no_verb():
+    """A list of verbs needs neither NumPy nor rich."""
+    assert _run("--help", names=("numpy", "rich", "zarr_shard_codec.packing")) == "[] 0"

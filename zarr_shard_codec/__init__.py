@@ -1,8 +1,8 @@
 """The sharding codec of Zarr v3: encode, decode, read and write in part, pack, inspect, verify."""
 
-from zarr_shard_codec.array.array import ShardedArray
-from zarr_shard_codec.array.opening import create, create_async, open, open_async  # noqa: A004
-from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from zarr_shard_codec.errors import (
     CorruptShardError,
     MetadataError,
@@ -31,6 +31,40 @@ __all__ = [
     "ZarrShardError",
     "create",
     "create_async",
+    "inspect",
     "open",
     "open_async",
+    "pack",
+    "unpack",
+    "verify",
 ]
+
+# All but the errors is loaded when it is first asked for: reading needs no packing, `--help` no NumPy.
+if TYPE_CHECKING:
+    from zarr_shard_codec.array.array import ShardedArray
+    from zarr_shard_codec.array.opening import create, create_async, open, open_async  # noqa: A004
+    from zarr_shard_codec.array.surveys import inspect, verify
+    from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
+    from zarr_shard_codec.packing.run import pack, unpack
+else:
+    _HOMES = {
+        "ShardedArray": "array.array",
+        "ShardingCodec": "codecs.sharding_indexed",
+        "create": "array.opening",
+        "create_async": "array.opening",
+        "inspect": "array.surveys",
+        "open": "array.opening",
+        "open_async": "array.opening",
+        "pack": "packing.run",
+        "unpack": "packing.run",
+        "verify": "array.surveys",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_HOMES})

@@ -20,7 +20,6 @@ Reason = Literal[
     "inner_chunk_checksum_mismatch",
     "inner_chunk_undecodable",
     "inner_chunk_wrong_size",
-    "shard_undecodable",
     "object_changed",
     # a metadata document
     "invalid_json",
@@ -64,8 +63,9 @@ Reason = Literal[
     "unused_bytes",
     "orphan_object",
     "leftover_temporary",
+    "unfinished_packing",
 ]
-"""Every reason that an error or a finding of this package can give; tests, vectors and `--json` output use them."""
+"""Every reason that an error or a finding of this package can give; tests and `--json` output use them."""
 
 REASONS: Final[frozenset[str]] = frozenset(get_args(Reason))
 
@@ -218,4 +218,4 @@ class NodeExistsError(StoreError, FileExistsError):
 
 
 class PackingError(ZarrShardError):
-    """This array cannot be packed or unpacked exactly."""
+    """What cannot be packed or unpacked exactly."""

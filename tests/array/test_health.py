@@ -477,3 +477,26 @@ def test_an_empty_array_has_nothing_to_report():
     assert (report.compression_ratio, report.chunk_nbytes, report.write_order) == (None, None, None)
     assert json.loads(json.dumps(report.to_json()))["inner_chunks"] == {"present": 0, "possible": 0}
     assert _verify(array) == []
+
+
+def test_unfinished_packing_is_called_so(tmp_path):
+    """The marker of pack is no orphan, and what lies beside it is not told one by one."""
+    store = MemoryStore()
+    for key in ("a/b/.zarr-shard-packing.json", "a/b/x/c/0", "a/b/x/c/1", "a/notes.txt"):
+        store.write(key, [b"{}"])
+    found = strays_between(store, [])
+    assert [(finding.key, finding.reason, finding.severity) for finding in found] == [
+        ("a/b/.zarr-shard-packing.json", "unfinished_packing", "note"),
+        ("a/notes.txt", "orphan_object", "note"),
+    ]
+    assert strays_between(store, ["a/b"]) == found[1:]
+    assert "run the same command again" in found[0].message
+    array = zsc.create(tmp_path, shape=(4,), dtype="u1", shard_shape=(4,), inner_chunk_shape=(2,))
+    (tmp_path / ".zarr-shard-packing.json").write_text("{}")
+    assert [finding.reason for finding in take_inventory(array).strays] == ["unfinished_packing"]
+    for findings in (zsc.verify(tmp_path).findings, zsc.inspect(tmp_path).findings):
+        assert [finding.reason for finding in findings] == ["unfinished_packing"]
+    (tmp_path / "zarr.json").unlink()
+    for look in (zsc.open, zsc.verify, zsc.inspect):
+        with pytest.raises(zsc.NodeNotFoundError, match="run the same command again"):
+            look(tmp_path)

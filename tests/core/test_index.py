@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.index import EMPTY, ShardIndex, faults
 from zarr_shard_codec.core.ranges import ByteRange
 from zarr_shard_codec.errors import CorruptShardError, SelectionError
@@ -103,3 +104,14 @@ def test_bounds_are_not_guessed():
     assert _index((2**63, 2**40)).lookup(np.array([0]))[1].tolist() == [[2**63, 2**40]]
     with pytest.raises(CorruptShardError):
         _index((2**63, 0)).lookup(np.array([0]))
+
+
+@pytest.mark.parametrize("nbytes", [0, 31, 33])
+def test_bytes_that_are_no_index_are_undecodable(nbytes):
+    """Who hands bytes of a wrong size to the codec alone is told that they are not an index."""
+    little = {"name": "bytes", "configuration": {"endian": "little"}}
+    configuration = {"chunk_shape": [2], "codecs": [{"name": "bytes"}], "index_codecs": [little]}
+    codec = ShardingCodec.from_metadata(configuration, shard_shape=(4,), dtype="u1", fill_value=0)
+    with pytest.raises(CorruptShardError) as caught:
+        codec.decode_index(bytes(nbytes))
+    assert caught.value.reason == "index_undecodable"

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import zarr_shard_codec as zsc
+from zarr_shard_codec.array.nodes import PACKING_MARKER as MARKER
 from zarr_shard_codec.core.ranges import WHOLE
 from zarr_shard_codec.errors import NodeExistsError, PackingError
 from zarr_shard_codec.packing import files, pack, unpack
-from zarr_shard_codec.packing.target import MARKER
 from zarr_shard_codec.stores.local import LocalStore, is_temporary
 from zarr_shard_codec.stores.memory import MemoryStore
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from itertools import product
+from math import prod
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -75,6 +76,16 @@ class ShardedArray:
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.metadata.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.metadata.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all elements in memory, in bytes."""
+        return self.size * self.dtype.itemsize
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -290,9 +301,10 @@ def _as_block(value: Any, wanted: Selection, dtype: np.dtype[Any]) -> np.ndarray
         return block.astype(dtype, copy=False)
     converted = block.astype(dtype) if integers else None
     if converted is None or (converted != block).any():
+        found = "" if converted is None else f", {block[converted != block][0]} among them"
         raise UsageError(
             "value_type_mismatch",
-            f"expected values that {dtype} can hold, found {given.dtype}",
+            f"expected values that {dtype} can hold, found {given.dtype}{found}",
             hint="Convert it first, value.astype(…), to say what is to be done with values that do not fit.",
         )
     return converted

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from zarr_shard_codec.array.array import ShardedArray
-from zarr_shard_codec.array.nodes import DOCUMENTS, join_key
+from zarr_shard_codec.array.nodes import DOCUMENTS, PACKING_MARKER, join_key
 from zarr_shard_codec.core.findings import Finding
 from zarr_shard_codec.core.grid import Coords, grid_counts
 from zarr_shard_codec.core.ranges import ByteRange
@@ -103,16 +103,31 @@ def strays_between(store: Store, node_paths: Iterable[str]) -> list[Finding]:
         Where arrays are, and nodes that cannot be read: what lies below them is not looked at.
     """
     within = set(node_paths)
-    keys = (info.key for info in store.list(""))
+    keys = [info.key for info in store.list("") if _name(info.key) not in DOCUMENTS]
+    outside = [key for key in keys if not any(folder in within for folder in _folders(key))]
+    # What lies in the target of unfinished packing besides is part of that.
+    markers = {key for key in outside if _name(key) == PACKING_MARKER}
+    targets = {key.rpartition("/")[0] for key in markers}
     strays = [
-        key
-        for key in keys
-        if key.rpartition("/")[2] not in DOCUMENTS and not any(folder in within for folder in _folders(key))
+        key for key in outside if key in markers or not any(folder in targets for folder in _folders(key))
     ]
     return [_stray(key, "any array") for key in sorted(strays)]
 
 
+def unfinished_packing(store: Store) -> list[Finding]:
+    """A note, if the store is the target of `pack` or `unpack` and that is not complete."""
+    there = store.read(PACKING_MARKER, [ByteRange(0, 1)]) is not None
+    return [_stray(PACKING_MARKER, "")] if there else []
+
+
+def _name(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
 def _stray(key: str, owner: str) -> Finding:
+    if _name(key) == PACKING_MARKER:
+        message = "packing is under way here, or was interrupted: then run the same command again"
+        return Finding("unfinished_packing", message, "note", key)
     if is_temporary(key):
         message = "an unfinished file: its writer was killed, unless it is still at work"
         return Finding("leftover_temporary", message, "note", key)

@@ -24,6 +24,9 @@ V2_CONSOLIDATED: Final = ".zmetadata"
 DOCUMENTS: Final = frozenset({V3_DOCUMENT, V2_ARRAY, V2_GROUP, V2_ATTRIBUTES, V2_CONSOLIDATED})
 """The last part of the key of every metadata document."""
 
+PACKING_MARKER: Final = ".zarr-shard-packing.json"
+"""Key of the object that stands in the target of `pack` or `unpack` until that is complete; `packing`'s."""
+
 Node = ArrayMetadata | GroupMetadata
 
 
@@ -137,9 +140,7 @@ def require_array(store: Store, path: str) -> ArrayMetadata:
     if isinstance(node, ArrayMetadata):
         return node
     if node is None:
-        raise NodeNotFoundError(
-            "not_found", f"there is no Zarr array in {store!r}", key=join_key(path, V3_DOCUMENT)
-        )
+        raise nothing_here(store, "there is no Zarr array", key=join_key(path, V3_DOCUMENT))
     arrays = [at for at, below in walk_nodes(store, path) if isinstance(below, ArrayMetadata)]
     raise NodeNotFoundError(
         "not_found",
@@ -147,3 +148,11 @@ def require_array(store: Store, path: str) -> ArrayMetadata:
         key=path or "/",
         hint=f"Arrays in it: {', '.join(arrays[:10]) or 'none'}{' …' if len(arrays) > 10 else ''}",
     )
+
+
+def nothing_here(store: Store, message: str, *, key: str | None = None) -> NodeNotFoundError:
+    """Give the error for a place without a node (`not_found`); it says so if one is being packed there."""
+    hint = None
+    if store.read(PACKING_MARKER, [ByteRange(0, 1)]) is not None:
+        hint = "It is being packed, or that was interrupted: then run the same command again to finish it."
+    return NodeNotFoundError("not_found", f"{message} in {store!r}", key=key, hint=hint)

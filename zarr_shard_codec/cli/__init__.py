@@ -14,7 +14,13 @@ import click
 from zarr_shard_codec.cli.output import report_error
 from zarr_shard_codec.errors import ZarrShardError
 
-_VERBS: Final = ("pack", "unpack", "inspect", "verify")
+_VERBS: Final = {
+    "pack": "Pack chunks into shards, without decoding one.",
+    "unpack": "Make every inner chunk an object of its own.",
+    "inspect": "Show what arrays have stored.",
+    "verify": "Find everything that is wrong with the shards.",
+}
+"""Each verb in a few words: --help does not load them."""
 
 
 class _Verbs(click.Group):
@@ -26,6 +32,10 @@ class _Verbs(click.Group):
             return None
         command: click.Command = import_module(f"zarr_shard_codec.cli.{cmd_name}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_VERBS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
         try:

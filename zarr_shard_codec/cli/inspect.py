@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import click
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from zarr_shard_codec.array.array import ShardedArray
 from zarr_shard_codec.array.health import examine_shard, notes_on
-from zarr_shard_codec.array.inspection import ArrayReport, inspect_array, read_stored_shard
+from zarr_shard_codec.array.inspection import ArrayReport, read_stored_shard
 from zarr_shard_codec.array.inventory import StoredObject, find_nbytes
-from zarr_shard_codec.cli.nodes import broken, counted, find_nodes, print_findings, printable
-from zarr_shard_codec.cli.output import FINDINGS, console, human_nbytes, json_option, print_json
+from zarr_shard_codec.array.opening import open as open_array
+from zarr_shard_codec.array.surveys import inspect
+from zarr_shard_codec.cli.findings import print_findings
+from zarr_shard_codec.cli.output import FINDINGS, counted, human_nbytes, json_option, print_json, printable
 from zarr_shard_codec.cli.picture import picture
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.config import NAME as SHARDING
@@ -25,6 +28,8 @@ from zarr_shard_codec.core.plans import bounds_of
 from zarr_shard_codec.core.protocols import JSON
 from zarr_shard_codec.core.summary import matching_orders
 from zarr_shard_codec.errors import UsageError, ZarrShardError
+
+console: Final = Console(highlight=False)
 
 _WIDE: Final = 100
 """Columns of a terminal in which a tree's table has room for the write order."""
@@ -40,30 +45,26 @@ def command(ctx: click.Context, path: str, *, shard: str | None, as_json: bool) 
 
     Only metadata and the shards' indexes are read. Exit status: 1 if any of them cannot be.
     """
-    _, nodes = find_nodes(path)
     if shard is not None:
-        array = nodes[0] if len(nodes) == 1 else None
-        if not isinstance(array, ShardedArray) or array.path:
-            raise UsageError("invalid_argument", f"--shard: {path} is not an array that can be read")
+        array = open_array(path)
         ctx.exit(_show_shard(array, _coords(shard, array), path, as_json=as_json))
-    reports = [inspect_array(node) for node in nodes if isinstance(node, ShardedArray)]
-    findings = broken(nodes)
+    inspection = inspect(path)
+    reports = inspection.arrays
     if as_json:
-        arrays = [report.to_json() for report in reports]
-        unreadable = [finding.to_json() for finding in findings]
-        print_json({"path": path, "arrays": arrays, "findings": unreadable})
+        print_json({"path": path, **inspection.to_json()})
     else:
         if len(reports) == 1 and not reports[0].array.path:
             console.print(_array_table(reports[0]))
         elif reports:
             console.print(_tree_table(reports))
+        print_findings(inspection.findings)
         for report in reports:
-            findings += report.errors
+            print_findings(report.errors)
             if report.n_errors > len(report.errors):
                 message = f"and {report.n_errors - len(report.errors):,} more: see zarr-shard verify"
-                findings.append(Finding(report.errors[-1].reason, message, key=report.array.path or None))
-        print_findings(findings)
-    ctx.exit(FINDINGS if findings or any(report.n_errors for report in reports) else 0)
+                print_findings([Finding(report.errors[-1].reason, message, key=report.array.path or None)])
+    broken = any(finding.severity == "error" for finding in inspection.findings)
+    ctx.exit(FINDINGS if broken or any(report.n_errors for report in reports) else 0)
 
 
 def _array_table(report: ArrayReport) -> Table:

@@ -5,62 +5,34 @@ Owns the form alone; what is done is the business of `packing`.
 
 from __future__ import annotations
 
-import time
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
-from zarr_shard_codec.cli.nodes import counted, printable
-from zarr_shard_codec.cli.output import FINDINGS, console, error_console, human_nbytes, print_json
-from zarr_shard_codec.packing import ArrayReport, Progress, Report, Step
+from zarr_shard_codec.cli.output import FINDINGS, counted, human_nbytes, print_json, printable
+from zarr_shard_codec.packing import ArrayReport, Progress, Report
 
 _SHOWN: Final = 20
 """So many differences are printed; all of them with --json."""
 
 
 @contextmanager
-def progress_of_chunks(verb: str) -> Iterator[Progress]:
-    """Show a progress bar on standard error, if that is a terminal; give what is to be told of the work."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("chunks  {task.fields[moved]}"),
-        TimeRemainingColumn(),
-    )
-    with Bar(
-        *columns,
-        console=error_console,
-        transient=True,
-        disable=not error_console.is_terminal,
-        redirect_stdout=console.is_terminal,
-    ) as bar:
-        tasks = {
-            phase: bar.add_task(words, total=None, moved="", visible=False, start=False)
-            for phase, words in (("moving", verb), ("checking", "checking"))
-        }
-        started: dict[str, float] = {}
-        moved = dict.fromkeys(tasks, 0)
+def progress_of_chunks(verb: str) -> Iterator[Progress | None]:
+    """Show a progress bar, if standard error is a terminal; give what is to be told of the work."""
+    try:
+        if sys.stderr.isatty():
+            from zarr_shard_codec.cli.bars import bar_of_chunks
 
-        def tell(step: Step) -> None:
-            task = tasks[step.phase]
-            if step.phase not in started:
-                started[step.phase] = time.perf_counter()
-                bar.start_task(task)
-            moved[step.phase] += step.nbytes
-            seconds = time.perf_counter() - started[step.phase] or 1e-9
-            speed = f"{human_nbytes(moved[step.phase])}, {human_nbytes(moved[step.phase] / seconds)}/s"
-            bar.update(task, total=step.total_chunks, advance=step.n_chunks, moved=speed, visible=True)
-
-        try:
-            yield tell
-        except KeyboardInterrupt:
-            error_console.print("interrupted; run the same command again to go on")
-            raise
+            with bar_of_chunks(verb) as tell:
+                yield tell
+        else:
+            yield None
+    except KeyboardInterrupt:
+        click.echo("interrupted; run the same command again to go on", err=True)
+        raise
 
 
 def print_report(report: Report, *, verb: str, source: str, target: str, as_json: bool) -> int:

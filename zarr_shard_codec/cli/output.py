@@ -6,20 +6,12 @@ Owns the form alone; with `--json` standard output is one JSON document, whateve
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 from zarr_shard_codec.errors import CorruptShardError, MetadataError, PackingError, ZarrShardError
 
@@ -27,9 +19,6 @@ FINDINGS: Final = 1
 """Exit status: the command did its work, and what it looked at is not in order."""
 BAD_USAGE: Final = 2
 """Exit status: the command could not do what was asked."""
-
-console: Final = Console(highlight=False)
-error_console: Final = Console(stderr=True, highlight=False)
 
 _AS_JSON: Final = "zarr_shard_codec.as_json"
 
@@ -54,8 +43,8 @@ def report_error(error: ZarrShardError) -> int:
     ctx = click.get_current_context(silent=True)
     if ctx is not None and ctx.meta.get(_AS_JSON):
         print_json({"error": error.to_json()})
-    error_console.print("error:", style="bold red", end=" ")
-    error_console.print(str(error), markup=False, soft_wrap=True)
+    lines = [printable(line) for line in str(error).split("\n")]
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {chr(10).join(lines)}", err=True)
     return FINDINGS if isinstance(error, CorruptShardError | MetadataError | PackingError) else BAD_USAGE
 
 
@@ -68,27 +57,26 @@ def human_nbytes(nbytes: float) -> str:
     return f"{nbytes:.1f} TiB"
 
 
-@contextmanager
-def progress_of_bytes(description: str, total_nbytes: int | None) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on standard error while inside; call what is yielded with bytes done since.
+def counted(count: int, noun: str) -> str:
+    """`1 array`, `1,234 arrays`."""
+    return f"{count:,} {noun}{'s' if count != 1 else ''}"
 
-    Nothing is shown where standard error is no terminal.
-    """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey, or refuse: keys are other people's file names."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
     )
-    disabled = not error_console.is_terminal
-    # What is printed meanwhile appears above the bar; a standard output that leads elsewhere is left alone.
-    with Progress(
-        *columns,
-        console=error_console,
-        transient=True,
-        disable=disabled,
-        redirect_stdout=console.is_terminal,
-    ) as progress:
-        task = progress.add_task(description, total=total_nbytes)
-        yield lambda nbytes: progress.advance(task, nbytes)
+
+
+@contextmanager
+def progress_of_bytes(path: str, total_nbytes: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar, if standard error is a terminal; call what is yielded with bytes done since."""
+    if not sys.stderr.isatty():
+        yield lambda _nbytes: None
+        return
+    from zarr_shard_codec.cli.bars import bar_of_bytes
+
+    with bar_of_bytes(printable(path) or "verify", total_nbytes) as advance:
+        yield advance

@@ -13,14 +13,11 @@ from contextlib import contextmanager
 from typing import Final
 
 from zarr_shard_codec.array.metadata import ArrayMetadata
-from zarr_shard_codec.array.nodes import V3_DOCUMENT, Node, find_node, join_key, read_document
+from zarr_shard_codec.array.nodes import PACKING_MARKER, V3_DOCUMENT, Node, find_node, join_key, read_document
 from zarr_shard_codec.errors import MetadataError, NodeExistsError
 from zarr_shard_codec.packing.tree import TreePlan
 from zarr_shard_codec.stores.local import LocalStore, is_temporary
 from zarr_shard_codec.stores.protocols import Store
-
-MARKER: Final = ".zarr-shard-packing.json"
-"""Key of the object that stands in a target as long as it is not complete."""
 
 _EXPLANATION: Final = (
     "The Zarr data here are not complete yet. Run the same command again to go on, or delete the folder."
@@ -29,7 +26,7 @@ _EXPLANATION: Final = (
 
 def is_complete(store: Store, plan: TreePlan) -> bool:
     """Whether all that is planned is there, under the same metadata, and nobody is at work on it."""
-    if read_document(store, MARKER) is not None:
+    if read_document(store, PACKING_MARKER) is not None:
         return False
     try:
         return all(find_node(store, path) == node for path, node in plan.nodes.items())
@@ -51,9 +48,9 @@ def claim(store: Store, fingerprint: str) -> Iterator[frozenset[str]]:
         Nothing was touched.
     """
     document = {"fingerprint": fingerprint, "explanation": _EXPLANATION}
-    if read_document(store, MARKER) is None:
+    if read_document(store, PACKING_MARKER) is None:
         _require_empty(store)
-        store.create(MARKER, [json.dumps(document, indent=2).encode()])
+        store.create(PACKING_MARKER, [json.dumps(document, indent=2).encode()])
     with _alone(store):
         begun = _read_marker(store)
         if begun is None:
@@ -62,7 +59,7 @@ def claim(store: Store, fingerprint: str) -> Iterator[frozenset[str]]:
             raise NodeExistsError(
                 "target_differs",
                 "the target holds the unfinished work of a run with another source or other parameters",
-                key=MARKER,
+                key=PACKING_MARKER,
                 hint="Run that command again to finish it, or delete the target first.",
             )
         there = set()
@@ -72,7 +69,7 @@ def claim(store: Store, fingerprint: str) -> Iterator[frozenset[str]]:
             else:
                 there.add(found.key)
         yield frozenset(there)
-        store.delete(MARKER)
+        store.delete(PACKING_MARKER)
 
 
 def write_metadata(store: Store, path: str, node: Node) -> None:
@@ -89,7 +86,7 @@ def write_metadata(store: Store, path: str, node: Node) -> None:
 
 
 def _read_marker(store: Store) -> str | None:
-    document = read_document(store, MARKER)
+    document = read_document(store, PACKING_MARKER)
     if document is None:
         return None
     try:
@@ -131,7 +128,7 @@ def _alone(store: Store) -> Iterator[None]:
         return
     import fcntl
 
-    opened = store.open_object(MARKER)
+    opened = store.open_object(PACKING_MARKER)
     if opened is None:
         raise _busy()
     descriptor = opened.descriptor
@@ -149,5 +146,8 @@ def _alone(store: Store) -> Iterator[None]:
 
 def _busy() -> NodeExistsError:
     return NodeExistsError(
-        "target_differs", "another run is at work on this target", key=MARKER, hint="Wait until it has ended."
+        "target_differs",
+        "another run is at work on this target",
+        key=PACKING_MARKER,
+        hint="Wait until it has ended.",
     )

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from zarr_shard_codec.array.group import GroupMetadata
 from zarr_shard_codec.array.metadata import ArrayMetadata
-from zarr_shard_codec.array.nodes import Node, find_node, walk_readable
+from zarr_shard_codec.array.nodes import Node, find_node, nothing_here, walk_readable
 from zarr_shard_codec.errors import (
     MetadataError,
     NodeNotFoundError,
@@ -95,7 +95,7 @@ def plan_tree(store: Store, plan_array: PlanArray) -> TreePlan:
         root = None  # the walk meets it again
     else:
         if root is None:
-            raise NodeNotFoundError("not_found", f"there is no Zarr array or group in {store!r}")
+            raise nothing_here(store, "there is no Zarr array or group")
     if isinstance(root, ArrayMetadata):
         return TreePlan((plan_array("", root, alone=True),), {}, ())
     arrays: list[ArrayPlan] = []
