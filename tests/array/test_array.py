@@ -571,3 +571,47 @@ def test_v2_arrays_are_read_and_written(tmp_path, case):
     again = zarr.open_array(str(tmp_path), mode="r", zarr_format=2)
     assert again.shape == (12, 5)
     assert (again[...] == after).all()
+
+
+def test_a_flipped_byte_never_becomes_data_with_what_create_chooses():
+    """The default codecs carry checksums: any byte of a shard flipped is an error, never other values."""
+    store = MemoryStore()
+    array = zsc.create(store, shape=64, dtype="u2", shard_shape=64, inner_chunk_shape=16)
+    values = np.arange(64, dtype="u2") * 31
+    array[...] = values
+    encoded = bytes(store.read("c/0", [WHOLE])[0])
+    for at in range(len(encoded)):
+        store.write("c/0", [encoded[:at], bytes([encoded[at] ^ 0x10]), encoded[at + 1 :]])
+        try:
+            found = array[...]
+        except zsc.CorruptShardError:
+            continue
+        assert (found == values).all()
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.array([1, 2]), np.array([True, False] * 32), [1], True, None, 1.5, "0", np.newaxis]
+)
+def test_what_is_no_basic_selection_says_what_to_do(wrong):
+    """Lists, masks and the like get an error that says how to read instead."""
+    array = zsc.create(MemoryStore(), shape=64, dtype="u2", shard_shape=64, inner_chunk_shape=16)
+    with pytest.raises(zsc.SelectionError, match="read the slice that covers them"):
+        array[wrong]
+
+
+def test_a_value_that_does_not_fit_is_named():
+    """Integers that the dtype cannot hold are refused, and one of them is said."""
+    array = zsc.create(MemoryStore(), shape=64, dtype="u2", shard_shape=64, inner_chunk_shape=16)
+    with pytest.raises(zsc.UsageError, match="70000"):
+        array[...] = np.arange(64) + 70000
+    assert (array.size, array.nbytes) == (64, 128)
+
+
+def test_arguments_of_the_wrong_kind_are_usage_errors():
+    """Nothing of Python's own comes out of create for an argument of the wrong kind."""
+    good = {"shape": 64, "dtype": "u2", "shard_shape": 64, "inner_chunk_shape": 16}
+    for wrong in ({"codecs": "zstd"}, {"index_codecs": {}}, {"attributes": [1]}, {"shape": None}):
+        with pytest.raises(zsc.ZarrShardError):
+            zsc.create(MemoryStore(), **{**good, **wrong})
+    with pytest.raises(zsc.UsageError):
+        zsc.create(MemoryStore(), **good).codec.encode([1] * 64)

@@ -52,7 +52,7 @@ def test_what_create_writes(tmp_path):
                 "chunk_shape": [2, 2],
                 "codecs": [
                     {"name": "bytes", "configuration": {"endian": "little"}},
-                    {"name": "zstd", "configuration": {"level": 1, "checksum": False}},
+                    {"name": "zstd", "configuration": {"level": 1, "checksum": True}},
                 ],
                 "index_codecs": [
                     {"name": "bytes", "configuration": {"endian": "little"}},

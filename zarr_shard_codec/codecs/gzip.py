@@ -23,9 +23,9 @@ GZIP_WINDOW_BITS: Final = 31
 """A window of 2^15 bytes; 16 more asks for a gzip header and trailer."""
 
 ISAL_LEVELS: Final = (1, 2)
-"""Levels for which ISA-L stands in for zlib, at five times its speed. Always with its own level 2, which makes
-chunks as small as zlib's level 1 does (its level 1: 3% larger; its level 3: often worse than its level 2);
-zlib's levels from 3 on are better than all of them."""
+"""Levels for which ISA-L stands in for zlib, at five times its speed. Always with its own level 2, which
+makes chunks as small as zlib's level 1 does (its level 1: 3% larger; its level 3: often worse than its
+level 2); zlib's levels from 3 on are better than all of them."""
 _ISAL_LEVEL: Final = 2
 
 

@@ -192,6 +192,7 @@ class ShardingCodec:
 
     def encode_parts(self, array: np.ndarray[Any, Any]) -> list[Buffer]:
         """Encode a whole shard as `encode` does, its parts (encoded inner chunks, the index) not joined."""
+        array = np.asarray(array)
         if array.shape != self.spec.shape:
             raise UsageError(
                 "value_shape_mismatch", f"expected an array of shape {self.spec.shape}, found {array.shape}"

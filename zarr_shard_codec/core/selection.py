@@ -156,22 +156,22 @@ def _range_of(item: slice, size: int, axis: int) -> range:
         raise SelectionError("selection_invalid", f"axis {axis}: {item}: {error}") from None
 
 
-def _integer(item: object, size: int, axis: int) -> int:
-    if isinstance(item, bool | np.bool_) or not hasattr(item, "__index__"):
+def _integer(item: Any, size: int, axis: int) -> int:
+    try:
+        value = None if isinstance(item, bool | np.bool_) else as_index(item)
+    except TypeError:  # NumPy's, too, for an array of more than one element
+        value = None
+    if value is None:
         raise SelectionError(
             "selection_invalid",
             f"axis {axis}: expected an integer, a slice or Ellipsis, found {type(item).__name__}",
             hint="Index lists and masks are not basic selections: read the slice that covers them.",
         )
-    try:
-        value = as_index(item)
-    except TypeError as error:  # an array of more than one element
-        raise SelectionError("selection_invalid", f"axis {axis}: {error}") from None
     if not -size <= value < size:
         raise SelectionError(
             "selection_out_of_bounds", f"index {value} is out of bounds for axis {axis} with size {size}"
         )
-    return int(value) % size
+    return value % size
 
 
 @dataclass(frozen=True, slots=True)
