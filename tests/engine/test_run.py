@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -79,6 +80,16 @@ class NetworkStore(BusyStore):
         return self.read(key, requests)
 
 
+class Sized:
+    """A target of a size without the memory."""
+
+    def __init__(self, nbytes):
+        self.nbytes = nbytes
+
+    def __setitem__(self, where, what):
+        """Forget it: the objects that are read do not exist."""
+
+
 class Job:
     """Something to do with what was read, that cannot be cut; `held` counts those that were not done yet."""
 
@@ -100,6 +111,10 @@ class Job:
 
 STORES = pytest.mark.parametrize("store_class", [BusyStore, NetworkStore])
 FEW_AND_MANY = pytest.mark.parametrize("n_objects", [0, 1, 3, 4, 5, 60])
+
+
+FEW = {BusyStore: 4 * N_THREADS + 4, NetworkStore: pool.WAITING_THREADS + 4 * N_THREADS + 4}
+"""Objects that may be held in memory together: what waits for a network has to be many."""
 
 
 def _read_task(key, held, *, n_jobs=1, nbytes=MIB, do=None):
@@ -141,18 +156,18 @@ def test_few_objects_are_held_in_memory(store_class, n_jobs):
     """However many are read, those that wait to be decoded are a few for each thread."""
     store, held = store_class(), Counter()
     store.write("same", [b"\1"])
-    asked = Counter()
+    asked, few = Counter(), FEW[store_class]
 
     def tasks():
         for _ in range(100):
             asked.add(1)
             # Those that were asked for and are not done are what memory is taken for.
             yield _read_task("same", held, n_jobs=n_jobs, do=lambda: time.sleep(0.0005))
-            assert asked.now - held.total // n_jobs <= 4 * N_THREADS + 2
+            assert asked.now - held.total // n_jobs <= few - 2
 
     read_objects(store, tasks())
     assert held.total == 100 * n_jobs
-    assert held.most <= n_jobs * (4 * N_THREADS + 4)
+    assert held.most <= n_jobs * few
 
 
 def _broken():
@@ -233,7 +248,32 @@ def test_few_objects_are_held_while_writing(store_class, n_jobs):
     tasks = (_write_task(str(at), held, n_jobs=n_jobs) for at in range(100))
     write_objects(store, tasks)
     assert held.total == 100 * n_jobs
-    assert held.most <= n_jobs * (4 * N_THREADS + 4)
+    assert held.most <= n_jobs * FEW[store_class]
+
+
+@pytest.mark.parametrize(("nbytes", "expected"), [(1000, 32), (8 * MIB, 32), (32 * MIB, 8), (200 * MIB, 4)])
+@pytest.mark.parametrize("verb", ["read", "write"])
+def test_a_network_is_asked_for_many_objects_at_once(verb, nbytes, expected):
+    """As many requests wait together as hide latency; fewer if objects are large, two a core at least."""
+    store, held = NetworkStore(pause=0.03), Counter()
+    if verb == "read":
+        tasks = (replace(_read_task(str(at), held), target=Sized(nbytes)) for at in range(100))
+        read_objects(store, tasks)
+    else:
+        tasks = (replace(_write_task(str(at), held), nbytes=nbytes) for at in range(100))
+        write_objects(store, tasks)
+    assert store.busy.most == expected
+
+
+@pytest.mark.parametrize("verb", ["read", "write"])
+def test_files_keep_the_cores_busy_and_no_more(verb):
+    """A store that does not wait for a network is used by as many threads as there are cores."""
+    store, held = BusyStore(pause=0.003), Counter()
+    if verb == "read":
+        read_objects(store, (_read_task(str(at), held) for at in range(40)))
+    else:
+        write_objects(store, (_write_task(str(at), held) for at in range(40)))
+    assert store.busy.most == N_THREADS
 
 
 @STORES

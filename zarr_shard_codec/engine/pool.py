@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 THREADS_VARIABLE: Final = "ZARR_SHARD_THREADS"
 """Environment variable: how many threads to use, 1 to 9999. Read when the pool is first used."""
 
-_WAITING_THREADS: Final = 32
+WAITING_THREADS: Final = 32
 """Requests to an object store that wait at once: enough to hide its latency."""
 
 _lock = threading.Lock()
@@ -52,7 +52,7 @@ def working_pool() -> ThreadPoolExecutor:
 
 def waiting_pool() -> ThreadPoolExecutor:
     """The pool for what waits for a network."""
-    return _pool("wait", lambda: _WAITING_THREADS)
+    return _pool("wait", lambda: WAITING_THREADS)
 
 
 def _pool(name: str, size: Callable[[], int]) -> ThreadPoolExecutor:

@@ -22,7 +22,7 @@ from zarr_shard_codec.core.plans import Plan
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.conversations import converse
 from zarr_shard_codec.engine.locks import lock_of
-from zarr_shard_codec.engine.pool import thread_count, waiting_pool, working_pool
+from zarr_shard_codec.engine.pool import WAITING_THREADS, thread_count, waiting_pool, working_pool
 from zarr_shard_codec.errors import ZarrShardError
 from zarr_shard_codec.stores.protocols import Store, waits_for_network
 
@@ -34,6 +34,9 @@ _BATCH_NBYTES: Final = 1 << 20
 
 _OBJECT_NBYTES: Final = 1 << 16
 """What opening an object counts for in a batch: about the time that decoding so many bytes takes."""
+
+_FLIGHT_NBYTES: Final = 256 << 20
+"""Decoded bytes of objects that are on their way over a network: past that, one more gains no time."""
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -124,7 +127,8 @@ def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
             pass
         return
     # Closed at once after an error: a traceback would keep the stages, and what they have begun, alive.
-    with closing(ahead(fetch, chain(few, rest), pool_for(store))) as fetched:
+    depth = _depth(store, (task.target.nbytes for group in few for task in group))
+    with closing(ahead(fetch, chain(few, rest), pool_for(store), depth=depth)) as fetched:
         for _ in ahead(decode, decode_batches(chain.from_iterable(fetched)), working_pool):
             pass
 
@@ -182,12 +186,13 @@ def write_objects(store: Store, tasks: Iterable[WriteTask]) -> None:
             for _ in ahead(write_all, chain(few, rest), working_pool):
                 pass
             return
+        depth = _depth(store, (task.nbytes for group in few for task in group))
         with (
-            closing(ahead(start, chain(few, rest), pool_for(store))) as started,
+            closing(ahead(start, chain(few, rest), pool_for(store), depth=depth)) as started,
             closing(ahead(_encode, _job_batches(chain.from_iterable(started)), working_pool)) as encoded,
         ):
             done = _groups(_complete(encoded), store, lambda write: sum(job.nbytes for job in write.jobs))
-            for _ in ahead(put, done, pool_for(store)):
+            for _ in ahead(put, done, pool_for(store), depth=depth):
                 pass
     finally:
         for lock in held.values():
@@ -241,6 +246,14 @@ def _complete(encoded: Iterable[list[tuple[_Started, Encoded]]]) -> Iterator[_St
 def pool_for(store: Store) -> Callable[[], ThreadPoolExecutor]:
     """The pool in which objects of this store are read and written."""
     return waiting_pool if waits_for_network(store) else working_pool
+
+
+def _depth(store: Store, sizes: Iterable[int]) -> int:
+    """How many objects to have under way, by the sizes of the first: two a core, or what hides latency."""
+    least = 2 * thread_count()
+    if not waits_for_network(store):
+        return least
+    return max(least, min(WAITING_THREADS, _FLIGHT_NBYTES // max(chain([1], sizes))))
 
 
 def _groups(items: Iterable[T], store: Store, nbytes: Callable[[T], int]) -> Iterator[list[T]]:
