@@ -12,6 +12,7 @@ import struct
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any, ClassVar, Final
 
@@ -169,7 +170,7 @@ class BloscCodec:
         return int(nbytes)
 
     def _expect_compressor(self) -> None:
-        if self.cname not in _library().list_compressors():
+        if self.cname not in _compressors():
             message = f"{self.name}: the installed numcodecs was built without {self.cname}"
             hint = "Packing needs no decoding. To read elements, use a numcodecs built with it."
             raise UsageError("missing_extra", message, hint=hint)
@@ -183,9 +184,15 @@ class BloscCodec:
         return compression_bound(decoded_nbytes)
 
 
+@cache
 def _library() -> Any:
     # numcodecs takes longer to import than NumPy.
     return import_module("numcodecs.blosc")
+
+
+@cache
+def _compressors() -> frozenset[str]:
+    return frozenset(_library().list_compressors())
 
 
 def build(name: str, configuration: Mapping[str, JSON], spec: ChunkSpec) -> BloscCodec:
