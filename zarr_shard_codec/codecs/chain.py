@@ -387,7 +387,7 @@ def _build_codec(item: JSON, spec: ChunkSpec, path: str) -> Codec:
     extension = parse_extension(item, path, ignorable=True)
     factory = get_factory(extension.name)
     if factory is None:
-        message = f"expected one of {', '.join(sorted(known_names()))}; found {extension.name!r}"
+        message = f"no codec {extension.name!r} is known; known are {_known_in_words()}"
         raise MetadataError([Problem(f"{path}.name", "unknown_codec", message)])
     try:
         return factory(extension.name, extension.configuration, spec)
@@ -396,6 +396,13 @@ def _build_codec(item: JSON, spec: ChunkSpec, path: str) -> Codec:
         raise MetadataError(
             [replace(problem, path=_join(inside, problem.path)) for problem in error.problems]
         ) from error
+
+
+def _known_in_words() -> str:
+    prefix = "numcodecs."
+    plain = [name for name in known_names() if not name.startswith(prefix)]
+    adapted = [name.removeprefix(prefix) for name in known_names() if name.startswith(prefix)]
+    return f"{', '.join(plain)}, and {prefix}* ({', '.join(adapted)})"
 
 
 def _order_problems(codec: Codec, before: dict[Kind, list[Codec]], path: str) -> list[Problem]:

@@ -28,7 +28,7 @@ from zarr_shard_codec.core.layout import IndexLocation
 from zarr_shard_codec.core.protocols import JSON
 from zarr_shard_codec.errors import PackingError, UsageError
 from zarr_shard_codec.packing.attributes import attributes_for_v3
-from zarr_shard_codec.packing.shapes import check_shard_shape
+from zarr_shard_codec.packing.shapes import check_index_size, check_shard_shape
 
 Action = Literal["pack", "unpack", "copy"]
 
@@ -50,7 +50,8 @@ def pack_metadata(
     Raises
     ------
     UsageError
-        `chunk_shape_mismatch`, `chunk_shape_not_divisor`; `invalid_argument`: it is sharded already.
+        `chunk_shape_mismatch`, `chunk_shape_not_divisor`; `invalid_argument`: it is sharded already, or the
+        shards' indexes would be out of proportion.
     MetadataError
         `no_exact_translation`: what stands in its attributes.
     """
@@ -61,6 +62,7 @@ def pack_metadata(
             hint="Other shards for it: unpack it first, and pack the result.",
         )
     shard_shape = check_shard_shape(shard_shape, source.chunk_shape)
+    check_index_size(shard_shape, source.chunk_shape, source.shape, source.dtype.itemsize)
     sharding = {
         "chunk_shape": list(source.chunk_shape),
         "codecs": list(source.codecs),
