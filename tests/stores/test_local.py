@@ -103,6 +103,38 @@ def test_a_failing_system_call_leaves_nothing(store, tmp_path, monkeypatch, faul
     assert tree(tmp_path) == {"root/k": b"old"}
 
 
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "Free space"), (errno.EROFS, "for reading only"), (errno.EACCES, "permissions")],
+)
+def test_a_failure_names_the_whole_path_and_what_to_do(store, tmp_path, monkeypatch, number, words):
+    """The system's words alone help nobody who gave a relative path."""
+
+    def fail(*_args):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files, "write_parts", fail)
+    with pytest.raises(StoreError) as caught:
+        store.write("a/b", [b"new"])
+    assert f"cannot write {tmp_path / 'root' / 'a' / 'b'}: {os.strerror(number)} [" in str(caught.value)
+    assert words in caught.value.hint
+    monkeypatch.setattr(files, "open_for_reading", fail)
+    with pytest.raises(StoreError, match=f"cannot read {tmp_path / 'root' / 'k'}: {os.strerror(number)}"):
+        store.read("k", [WHOLE])
+
+
+def test_a_file_in_the_place_of_a_folder_is_said(tmp_path):
+    """The root itself, or a folder above the object."""
+    (tmp_path / "file").write_bytes(b"!")
+    for root in ("file", "file/below"):
+        store = LocalStore(tmp_path / root)
+        assert str(store) == str(tmp_path / root)
+        for operation in (store.write, store.create):
+            with pytest.raises(StoreError, match=f"{tmp_path / 'file'} is a file, no folder"):
+                operation("k", [b"1"])
+    assert (tmp_path / "file").read_bytes() == b"!"
+
+
 def test_the_errno_survives_a_process_border(store, monkeypatch):
     """A store's error keeps reason, key, words and errno when it is pickled."""
 

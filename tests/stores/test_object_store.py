@@ -60,11 +60,27 @@ def test_plain_http_is_for_reading(http):
         with pytest.raises(StoreError) as caught:
             operation()
         assert caught.value.reason == "read_only"
+        assert f"{store} is not writable" in str(caught.value)
     for operation in (store.list, store.list_folders):
-        with pytest.raises(StoreError) as caught:
+        with pytest.raises(StoreError, match="cannot say what objects it has") as caught:
             list(operation(""))
         assert caught.value.reason == "store_failure"
     assert log == []
+
+
+@pytest.mark.parametrize(
+    ("store", "url"),
+    [
+        (obstore.store.S3Store("bucket", prefix="a/b", region="x", skip_signature=True), "s3://bucket/a/b"),
+        (obstore.store.GCSStore("bucket"), "gs://bucket"),
+        (obstore.store.AzureStore("box", account_name="me", prefix="p"), "az://box/p"),
+        (obstore.store.HTTPStore("http://host/x/"), "http://host/x"),
+    ],
+)
+def test_a_store_is_named_by_its_url(store, url):
+    """As the user writes it, not as programs do."""
+    assert str(ObjectStore(store)) == url
+    assert str(resolve("s3://bucket/a/b/")) == "s3://bucket/a/b"
 
 
 def test_an_object_that_changes_during_a_read_is_read_anew(monkeypatch):

@@ -15,6 +15,7 @@ lose what was written last.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -38,6 +39,17 @@ _SETTLED_COARSE_NS: Final = 2_100_000_000
 _KNOWN_FOLDERS: Final = 4096
 """So many folders' real places are kept; then the look-ups start anew."""
 
+_FULL: Final = "Free space there, and run the same again."
+_NOT_ALLOWED: Final = "Change its permissions or those of its folder, or choose another place."
+_REMEDIES: Final = {
+    errno.ENOSPC: _FULL,
+    getattr(errno, "EDQUOT", errno.ENOSPC): _FULL,
+    errno.EROFS: "That file system is mounted for reading only: choose another place.",
+    errno.EACCES: _NOT_ALLOWED,
+    errno.EPERM: _NOT_ALLOWED,
+}
+"""What to do about what the system says."""
+
 
 def is_temporary(key: str) -> bool:
     """Whether the key is that of a file which a writer of this package has not finished, or left behind."""
@@ -49,6 +61,8 @@ class OpenFile:
 
     Parameters
     ----------
+    root
+        The folder that keys are relative to, with a separator at its end; for messages.
     key
         Its key, for messages.
     descriptor
@@ -57,9 +71,10 @@ class OpenFile:
         What `fstat` says of it.
     """
 
-    __slots__ = ("_status", "descriptor", "key")
+    __slots__ = ("_root", "_status", "descriptor", "key")
 
-    def __init__(self, key: str, descriptor: int, status: os.stat_result) -> None:
+    def __init__(self, root: str, key: str, descriptor: int, status: os.stat_result) -> None:
+        self._root = root
         self.key = key
         self.descriptor = descriptor
         self._status = status
@@ -91,7 +106,7 @@ class OpenFile:
             ranges = [_clamp(request, self.nbytes) for request in requests]
             return [files.read_at(self.descriptor, offset, nbytes) for offset, nbytes in ranges]
         except OSError as error:
-            raise _failure("read", self.key, error) from error
+            raise _failure("read", self._root, self.key, error) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -117,6 +132,9 @@ class LocalStore:
 
     def __repr__(self) -> str:
         return f"LocalStore({self.root!r})"
+
+    def __str__(self) -> str:
+        return self.root
 
     def __reduce__(self) -> tuple[type[LocalStore], tuple[str]]:
         return type(self), (self.root,)
@@ -176,13 +194,13 @@ class LocalStore:
         except StoreError:
             raise
         except OSError as error:
-            raise _failure("read", key, error) from error
+            raise _failure("read", self._base, key, error) from error
         if stat.S_ISREG(status.st_mode):
-            return OpenFile(key, descriptor, status)
+            return OpenFile(self._base, key, descriptor, status)
         os.close(descriptor)
         if stat.S_ISDIR(status.st_mode):
             return None
-        raise StoreError("store_failure", "cannot read the object: not a regular file", key=key)
+        raise StoreError("store_failure", f"cannot read {self._base}{key}: not a regular file", key=key)
 
     def _open(self, key: str) -> int | None:
         path = self.path_of(key)
@@ -243,7 +261,7 @@ class LocalStore:
                 if files.put_new(file.name, file.path):
                     return True
         if os.path.isdir(path) and not os.path.islink(path):
-            raise StoreError("store_failure", "cannot create the object: a folder has its name", key=key)
+            raise StoreError("store_failure", f"cannot create {path}: a folder has its name", key=key)
         return False
 
     @contextmanager
@@ -257,7 +275,7 @@ class LocalStore:
         except StoreError:
             raise
         except OSError as error:
-            raise _failure("write", key, error) from error
+            raise _failure("write", self._base, key, error) from error
 
     def delete(self, key: str) -> None:
         """Remove the file; it need not exist. A folder of that name is no object, and stays."""
@@ -268,7 +286,7 @@ class LocalStore:
             pass
         except OSError as error:
             if not os.path.isdir(path):
-                raise _failure("delete", key, error) from error
+                raise _failure("delete", self._base, key, error) from error
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every file under the folder, temporary files included. See `Store.list`.
@@ -286,7 +304,7 @@ class LocalStore:
         try:
             yield from lister(self._base, prefix, folder.rstrip(os.sep) or os.sep)
         except OSError as error:
-            raise _failure("list", prefix, error) from error
+            raise _failure("list", self._base, prefix, error) from error
 
 
 class _TemporaryFile:
@@ -328,11 +346,22 @@ def _clamp(request: Request, size: int) -> tuple[int, int]:
             return 0, size
 
 
-def _failure(verb: str, key: str, error: OSError) -> StoreError:
-    words = error.strerror or str(error)
-    failure = StoreError("store_failure", f"cannot {verb} the object: {words}", key=key)
+def _failure(verb: str, root: str, key: str, error: OSError) -> StoreError:
+    path, words = root + key, error.strerror or str(error)
+    hint = _REMEDIES.get(error.errno or 0)
+    if error.errno in (errno.ENOTDIR, errno.EEXIST) and (file := _file_above(path)) is not None:
+        words, hint = f"{file} is a file, no folder", "Choose another place, or move that file away."
+    failure = StoreError("store_failure", f"cannot {verb} {path}: {words}", key=key or None, hint=hint)
     failure.errno = error.errno
     return failure
+
+
+def _file_above(path: str) -> str | None:
+    """The file that stands where one of the path's folders should."""
+    folder = os.path.dirname(path)
+    while not os.path.lexists(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    return None if os.path.isdir(folder) else folder
 
 
 def _leads_out(key: str, target: str) -> StoreError:

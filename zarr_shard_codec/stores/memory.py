@@ -74,6 +74,9 @@ class MemoryStore:
     def __repr__(self) -> str:
         return f"<MemoryStore: {len(self._objects)} objects>"
 
+    def __str__(self) -> str:
+        return "memory"
+
 
 def _cut(view: memoryview, request: Request) -> memoryview:
     match request:

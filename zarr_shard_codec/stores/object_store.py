@@ -44,6 +44,14 @@ _LAST: Final = 2**63 - 1
 """No object is larger than this, in bytes, and obstore's numbers end soon after."""
 
 
+_PLACES: Final = (
+    ("S3Store", "s3", "bucket"),
+    ("GCSStore", "gs", "bucket"),
+    ("AzureStore", "az", "container_name"),
+)
+"""Class of obstore, scheme, and the setting that names what a URL begins with."""
+
+
 class ObjectStore:
     """An `AsyncStore` over a store of obstore.
 
@@ -70,6 +78,18 @@ class ObjectStore:
 
     def __repr__(self) -> str:
         return f"ObjectStore({self._store!r})"
+
+    def __str__(self) -> str:
+        return _url_of(self._store)
+
+    def require_writable(self) -> None:
+        """Raise `StoreError` (`read_only`) for a plain HTTP server, without asking it."""
+        if self._is_http:
+            raise StoreError(
+                "read_only",
+                f"{self} is not writable: a plain HTTP server gives objects, and takes none",
+                hint="Give a local path, or the URL of an object store (s3://, gs://, az://).",
+            )
 
     def __reduce__(self) -> tuple[type[ObjectStore], tuple[Any]]:
         return type(self), (self._store,)
@@ -210,17 +230,16 @@ class ObjectStore:
             yield from self._obstore.list_with_delimiter(self._store, prefix or None)["common_prefixes"]
 
     def _check_writable(self, key: str) -> str:
-        if self._is_http:
-            raise StoreError("read_only", "a plain HTTP server gives objects, and takes none", key=key)
+        self.require_writable()
         return check_key(key)
 
     def _check_listable(self, prefix: str) -> None:
         if self._is_http:
             raise StoreError(
                 "store_failure",
-                "a plain HTTP server cannot say which objects it has",
+                f"{self} is on a plain HTTP server, which cannot say what objects it has",
                 key=prefix or None,
-                hint="Name the array itself: reading one needs no list.",
+                hint="A group there: name one of its arrays. An array: it has no metadata at this URL.",
             )
         check_prefix(prefix)
 
@@ -237,6 +256,17 @@ class ObjectStore:
             if missing and verb in ("read", "delete") and not any(name in words for name in _NO_BUCKET):
                 raise
             raise StoreError("store_failure", f"cannot {verb} the object: {words}", key=key) from error
+
+
+def _url_of(store: Any) -> str:
+    """The URL by which people know a store of obstore."""
+    name = type(store).__name__
+    if name == "HTTPStore":
+        return str(store.url).rstrip("/")
+    for of, scheme, container in _PLACES:
+        if name == of and container in store.config:
+            return "/".join(filter(None, (f"{scheme}://{store.config[container]}", store.prefix)))
+    return repr(store)
 
 
 def import_obstore() -> Any:

@@ -120,3 +120,9 @@ class AsyncStore(Store, Protocol):
 def waits_for_network(store: Store) -> TypeGuard[AsyncStore]:
     """Whether a store is an `AsyncStore`; isinstance on a protocol would cost more than a read."""
     return hasattr(store, "read_async")
+
+
+def require_writable(store: Store) -> None:
+    """Raise `StoreError` (`read_only`) if the store knows of itself that it never takes an object."""
+    if hasattr(store, "require_writable"):
+        store.require_writable()
