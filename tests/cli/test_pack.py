@@ -1,9 +1,12 @@
 """`zarr-shard pack` and `unpack` as they are called: what they print, and their exit status."""
 
+import http.server
 import json
 import re
+import socketserver
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +68,10 @@ def test_json(tmp_path, source, verb):
     assert (found["objects_before"], found["objects_after"]) == objects
     assert (found["chunk_nbytes"], found["index_nbytes"], found["differences"]) == (1024, 272, [])
     (array,) = found["arrays"]
-    assert (array["path"], array["action"], array["complete"]) == ("", verb, False)
+    assert (array["path"], array["action"], array["already_complete"]) == ("", verb, False)
     assert (array["shard_shape"], array["chunk_shape"]) == ([8, 8], [4, 4])
     assert found["seconds"] > 0
-    assert json.loads(run(verb, source, tmp_path / "target", *options, "--json").stdout)["complete"]
+    assert json.loads(run(verb, source, tmp_path / "target", *options, "--json").stdout)["already_complete"]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +116,7 @@ def test_nothing_there_and_something_there(tmp_path, source):
     result = run("pack", source, tmp_path / "target", "--shard-shape", "4,4")
     assert (result.exit_code, "[target_differs]" in result.stderr) == (2, True)
     result = run("pack", source, tmp_path / "target", "--shard-shape", "8,8")
-    assert (result.exit_code, "nothing to do" in result.stdout) == (0, True)
+    assert (result.exit_code, "nothing was done; --check" in result.stdout) == (0, True)
     result = run("unpack", source, tmp_path / "other")
     assert (result.exit_code, "not sharded" in result.stderr) == (2, True)
 
@@ -124,7 +127,9 @@ def test_a_codec_in_the_way(tmp_path, source):
     (source / ".zarray").write_text(json.dumps(document | {"compressor": {"id": "squeeze"}}))
     result = run("pack", source, tmp_path / "target", "--shard-size", "1MB")
     assert result.exit_code == 1
-    assert ".zarray: compressor: no v3 codec is known to do what v2's 'squeeze' does" in result.stderr
+    assert (
+        f"{source}/.zarray: compressor: no v3 codec is known to do what v2's 'squeeze' does" in result.stderr
+    )
     assert not (tmp_path / "target").exists()
 
 
@@ -142,12 +147,22 @@ def test_check_finds_one_other_byte(tmp_path, source, verb):
     flipped.write_bytes(whole)
     result = run(verb, *ends, *options, "--check")
     assert result.exit_code == 1
-    found = result.stdout.splitlines()[1:]
+    *found, hint, more = result.stdout.splitlines()[1:]
     shard, chunk = ("c/0/1", "1.2") if verb == "pack" else ("c/1/2", "c/0/1")
     place = f"{shard}: inner chunk (1, 0): other bytes, from byte 17 of 64 on"
     assert found == [place, f"  in the source: {chunk}", "1 difference between source and target"]
     (difference,) = json.loads(run(verb, *ends, *options, "--check", "--json").stdout)["differences"]
     assert difference["inner_chunk"] == [1, 0]
+    assert "delete these objects of the target" in hint
+    assert "run the same command again, with --check" in more
+    flipped.unlink()
+    result = run(verb, *ends, *options, "--check")
+    assert result.exit_code == 0
+    words = "packed 4 → 1 object, 3" if verb == "pack" else "unpacked 4 → 1 object, 15"
+    assert f"{words} there already" in result.stdout
+    assert "checked: every chunk's bytes" in result.stdout
+    whole[at] ^= 1
+    assert flipped.read_bytes() == whole
 
 
 def test_check_finds_every_kind_of_difference(tmp_path, source):
@@ -188,9 +203,67 @@ def test_a_tree_has_a_line_an_array(tmp_path):
         "a: chunks of 2, now in shards of 4, 4 → 2 objects",
         "b: chunks of 2×2, now in shards of 2×2, 4 → 4 objects",
     ]
-    assert "packed 8 → 6 objects: in all\n" in result.stdout
+    assert "packed 2 arrays: 8 → 6 objects\n" in result.stdout
     result = run("pack", tmp_path / "tree", tmp_path / "other", "--shard-shape", "4,4")
     assert (result.exit_code, "a: expected 1 size, as many" in result.stderr) == (2, True)
+
+
+def test_an_array_without_a_chunk_has_no_speed(tmp_path):
+    """No bytes in no time are not 0 B/s."""
+    zarr.create_array(str(tmp_path / "source"), shape=(8,), chunks=(2,), dtype="u1", fill_value=3)
+    result = run("pack", tmp_path / "source", tmp_path / "target", "--shard-size", "4B")
+    assert result.stdout == (
+        "packed 0 → 0 objects: chunks of 2, now in shards of 4\n"
+        "the source has no chunk: all of it is the fill value\n"
+    )
+
+
+def test_shapes_and_sizes_as_people_write_them(tmp_path, source):
+    """Spaces between sizes, and units as in other tools."""
+    assert run("pack", source, tmp_path / "a", "--shard-shape", " 8, 8 ").exit_code == 0
+    assert run("pack", source, tmp_path / "b", "--shard-size", "1 K").exit_code == 0
+    assert zsc.open(tmp_path / "b").shard_shape == (16, 16)
+    assert "64M is 64" in run("pack", "--help").stdout
+
+
+def test_a_file_is_no_source_and_no_target(tmp_path, source):
+    """It is said, with its path."""
+    (tmp_path / "file.nii").write_bytes(b"!")
+    for verb in ("inspect", "verify"):
+        result = run(verb, tmp_path / "file.nii")
+        assert (result.exit_code, "That is a file, no folder." in result.stderr) == (2, True)
+    result = run("pack", tmp_path / "file.nii", tmp_path / "target", "--shard-size", "1K")
+    assert f"no Zarr array or group in {tmp_path / 'file.nii'} [not_found]" in result.stderr
+    result = run("pack", source, tmp_path / "file.nii", "--shard-size", "1K")
+    assert (result.exit_code, f"{tmp_path / 'file.nii'} is a file, no folder" in result.stderr) == (2, True)
+    assert (tmp_path / "file.nii").read_bytes() == b"!"
+
+
+def test_http_is_no_target(tmp_path, source):
+    """Nothing can be written there, and that is what is said: nothing is asked of the server but to read."""
+    with socketserver.TCPServer(("127.0.0.1", 0), _Nothing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/target"
+        try:
+            result = run("pack", source, url, "--shard-size", "1K")
+            missing = run("inspect", url)
+            nowhere = run("pack", url, tmp_path / "target", "--shard-size", "1K")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert (result.exit_code, f"error: {url} is not writable" in result.stderr) == (2, True)
+    assert "[read_only]" in result.stderr
+    assert (missing.exit_code, "it has no metadata at this URL" in missing.stderr) == (2, True)
+    assert f"there is no Zarr array or group in {url} [not_found]" in nowhere.stderr
+
+
+class _Nothing(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_error(404)
+
+    def log_message(self, *_args):
+        """Say nothing."""
 
 
 def test_keys_that_a_terminal_would_obey(tmp_path):

@@ -176,7 +176,7 @@ def test_an_array_without_a_chunk(tmp_path, read_with_tensorstore):
     zarr.create_array(str(tmp_path / "source"), shape=(9, 9), chunks=(2, 2), dtype="i4", fill_value=5)
     report = pack(tmp_path / "source", tmp_path / "target", shard_size=64, check=True)
     assert [file.name for file in (tmp_path / "target").iterdir()] == ["zarr.json"]
-    assert (report.objects_after, report.complete) == (0, False)
+    assert (report.objects_after, report.already_complete) == (0, False)
     assert (read_with_tensorstore(tmp_path / "target") == 5).all()
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -165,10 +166,10 @@ def test_a_resumed_run_writes_what_is_missing_once(tmp_path, write, verb):
 def test_a_finished_target_is_left_alone(tmp_path, write):
     """Run once more, there is nothing to do: not a file is touched, and the report says so."""
     write(tmp_path / "source")
-    assert not pack(tmp_path / "source", tmp_path / "target", shard_size=2000).complete
+    assert not pack(tmp_path / "source", tmp_path / "target", shard_size=2000).already_complete
     before = snapshot(tmp_path / "target")
     report = pack(tmp_path / "source", tmp_path / "target", shard_size=2000, check=True)
-    assert (report.complete, report.objects_after, report.differences) == (True, 0, ())
+    assert (report.already_complete, report.objects_after, report.differences) == (True, 0, ())
     assert snapshot(tmp_path / "target") == before
 
 
@@ -184,7 +185,32 @@ def test_other_parameters_touch_nothing(tmp_path, write):
             with pytest.raises(NodeExistsError) as caught:
                 pack(tmp_path / "source", tmp_path / name, **options)
             assert caught.value.reason == "target_differs"
+            assert str(tmp_path / name) in str(caught.value)
         assert snapshot(tmp_path / name) == before
+    assert f"delete all of the target first: {tmp_path / 'half'}" in caught.value.hint
+
+
+@pytest.mark.parametrize("into_memory", [True, False])
+def test_what_a_complete_target_has_lost_is_made_anew(tmp_path, write, into_memory):
+    """By a run with a check alone, and only if all that is there is this source's: nothing is overwritten."""
+    elements = write(tmp_path / "source")
+    target = MemoryStore() if into_memory else LocalStore(tmp_path / "target")
+    again = partial(pack, tmp_path / "source", target, shard_shape=(8, 5, 6))
+    again()
+    keys = [info.key for info in target.list("") if info.key.startswith("c/")]
+    whole = {key: bytes(target.read(key, [WHOLE])[0]) for key in keys}
+    target.delete(keys[3])
+    assert again().already_complete
+    assert target.read(keys[3], [WHOLE]) is None
+    target.write(keys[5], [whole[keys[5]][:9] + b"!" + whole[keys[5]][10:]])
+    assert {found.target_key for found in again(check=True).differences} == {keys[3], keys[5]}
+    assert target.read(keys[3], [WHOLE]) is None
+    target.delete(keys[5])
+    report = again(check=True)
+    assert (report.differences, report.objects_after, report.objects_kept) == ((), 2, len(keys) - 2)
+    assert {key: bytes(target.read(key, [WHOLE])[0]) for key in keys} == whole
+    assert np.array_equal(zsc.open(target)[...], elements)
+    assert again(check=True).already_complete
 
 
 def test_another_source_of_the_same_metadata_is_not_mixed_in(tmp_path, write):

@@ -6,6 +6,7 @@ Owns the names of metadata documents. What they say is the business of `metadata
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from zarr_shard_codec.array.documents import parse_document
@@ -14,6 +15,7 @@ from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.metadata_v2 import metadata_from_v2
 from zarr_shard_codec.core.ranges import WHOLE, ByteRange
 from zarr_shard_codec.errors import MetadataError, NodeNotFoundError, ZarrShardError
+from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.protocols import Store
 
 V3_DOCUMENT: Final = "zarr.json"
@@ -153,6 +155,8 @@ def require_array(store: Store, path: str) -> ArrayMetadata:
 def nothing_here(store: Store, message: str, *, key: str | None = None) -> NodeNotFoundError:
     """Give the error for a place without a node (`not_found`); it says so if one is being packed there."""
     hint = None
-    if store.read(PACKING_MARKER, [ByteRange(0, 1)]) is not None:
+    if isinstance(store, LocalStore) and Path(store.root).is_file():
+        hint = "That is a file, no folder."
+    elif store.read(PACKING_MARKER, [ByteRange(0, 1)]) is not None:
         hint = "It is being packed, or that was interrupted: then run the same command again to finish it."
-    return NodeNotFoundError("not_found", f"{message} in {store!r}", key=key, hint=hint)
+    return NodeNotFoundError("not_found", f"{message} in {store}", key=key, hint=hint)

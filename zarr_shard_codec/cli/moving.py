@@ -45,15 +45,14 @@ def print_report(report: Report, *, verb: str, source: str, target: str, as_json
 
 
 def _print_words(report: Report, verb: str, target: str) -> None:
-    if report.complete:
-        click.echo(
-            f"{printable(target)} is there already, complete and with the same metadata: nothing to do"
-        )
+    if report.already_complete:
+        words = "" if report.differences is not None else "; --check compares every chunk"
+        click.echo(f"{printable(target)} is there already, with the same metadata: nothing was done{words}")
     else:
         if len(report.arrays) > 1:
             for array in report.arrays:
                 words = f"{printable(array.path)}: {_array_in_words(array)}"
-                click.echo(words if array.complete else f"{words}, {_objects(array)}")
+                click.echo(words if array.already_complete else f"{words}, {_objects(array)}")
         click.echo(_summary(report, verb))
         if report.consolidated:
             words = (
@@ -72,6 +71,9 @@ def _print_words(report: Report, verb: str, target: str) -> None:
     if report.differences:
         words = f"{counted(len(report.differences), 'difference')} between source and target"
         click.echo(click.style(words, fg="red"))
+        if report.already_complete:
+            click.echo("nothing is overwritten: delete these objects of the target, or all of it, and")
+            click.echo("run the same command again, with --check: it makes them anew")
     else:
         click.echo(click.style("checked: every chunk's bytes are those of the source", fg="green"))
 
@@ -81,7 +83,7 @@ def _objects(array: ArrayReport | Report) -> str:
 
 
 def _array_in_words(array: ArrayReport) -> str:
-    if array.complete:
+    if array.already_complete:
         return "complete already"
     if array.action == "copy":
         return "copied as it is"
@@ -93,10 +95,15 @@ def _array_in_words(array: ArrayReport) -> str:
 
 def _summary(report: Report, verb: str) -> str:
     kept = f", {report.objects_kept:,} there already" if report.objects_kept else ""
-    what = "in all" if len(report.arrays) > 1 else _array_in_words(report.arrays[0])
     index, nbytes = report.index_nbytes, report.chunk_nbytes
+    if len(report.arrays) > 1:
+        first = f"{verb} {counted(len(report.arrays), 'array')}: {_objects(report)}{kept}"
+    else:
+        first = f"{verb} {_objects(report)}{kept}: {_array_in_words(report.arrays[0])}"
+    if not nbytes:
+        return first if kept else f"{first}\nthe source has no chunk: all of it is the fill value"
     return (
-        f"{verb} {_objects(report)}{kept}: {what}\n"
-        f"{human_nbytes(nbytes)}, indexes {human_nbytes(index)} ({index / max(1, nbytes):.2%}), "
+        f"{first}\n"
+        f"{human_nbytes(nbytes)}, indexes {human_nbytes(index)} ({index / nbytes:.2%}), "
         f"{report.seconds:.2f} s, {human_nbytes(nbytes / max(report.seconds, 1e-9))}/s"
     )

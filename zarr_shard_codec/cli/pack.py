@@ -21,7 +21,9 @@ from zarr_shard_codec.packing import pack
     "--shard-shape", metavar="N,N,…", help="Elements along each axis: a multiple of the chunk shape."
 )
 @click.option(
-    "--shard-size", metavar="SIZE", help="Most bytes of a decoded shard, such as 64MiB; near-cubic."
+    "--shard-size",
+    metavar="SIZE",
+    help="Most bytes of a decoded shard; near-cubic. 64MiB or 64M is 64 × 1024², 64MB is 64 × 1000².",
 )
 @click.option(
     "--order",
@@ -88,7 +90,7 @@ def command(
 
 
 def _parse_shape(words: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"[0-9]{1,18}(,[0-9]{1,18})*", words, re.ASCII):
+    if not re.fullmatch(r"\s*[0-9]{1,18}\s*(,\s*[0-9]{1,18}\s*)*", words, re.ASCII):
         message = f"--shard-shape: expected sizes such as 128,128,128, found {words!r:.80}"
         raise UsageError("invalid_argument", message)
     return tuple(map(int, words.split(",")))

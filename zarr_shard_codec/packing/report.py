@@ -138,8 +138,8 @@ class ArrayReport:
         Where it is in the tree; `""` if it is all there is.
     action
         `pack`, `unpack`, or `copy` for an array of a tree that needs neither.
-    complete
-        It was there already, with the same metadata; nothing was done.
+    already_complete
+        It was there before, with the same metadata; nothing was done.
     shard_shape, chunk_shape
         In elements: the shards that were made, or taken apart, and their inner chunks. Equal for a copy.
     objects_before, objects_after
@@ -154,7 +154,7 @@ class ArrayReport:
 
     path: str
     action: Action
-    complete: bool
+    already_complete: bool
     shard_shape: tuple[int, ...]
     chunk_shape: tuple[int, ...]
     objects_before: int
@@ -168,7 +168,7 @@ class ArrayReport:
         return {
             "path": self.path,
             "action": self.action,
-            "complete": self.complete,
+            "already_complete": self.already_complete,
             "shard_shape": list(self.shard_shape),
             "chunk_shape": list(self.chunk_shape),
             "objects_before": self.objects_before,
@@ -204,9 +204,9 @@ class Report:
     differences: tuple[Difference, ...] | None
 
     @property
-    def complete(self) -> bool:
-        """Whether everything was there already, and nothing was done."""
-        return all(array.complete for array in self.arrays)
+    def already_complete(self) -> bool:
+        """Whether everything was there before, and nothing was done."""
+        return all(array.already_complete for array in self.arrays)
 
     @property
     def objects_before(self) -> int:
@@ -236,7 +236,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """The report as `--json` output shows it."""
         return {
-            "complete": self.complete,
+            "already_complete": self.already_complete,
             "objects_before": self.objects_before,
             "objects_after": self.objects_after,
             "objects_kept": self.objects_kept,

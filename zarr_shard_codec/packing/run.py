@@ -77,7 +77,8 @@ def pack(
     chunk_key_encoding
         How shards are named, in metadata form.
     check
-        Compare every chunk with the source afterwards.
+        Compare every chunk with the source afterwards. Of a target that was complete, objects that have been
+        lost since are made anew if all others are the source's.
     progress
         Is told of the work as it goes on.
 
@@ -174,14 +175,32 @@ def _run(
     _refuse_overlap(source_name, target_name, same=old is new)
     plan = plan_tree(old, plan_array)
     start = time.perf_counter()
-    if is_complete(new, plan):
+    complete = is_complete(new, plan)
+    if complete:
         reports = [_report(array, None) for array in plan.arrays]
     else:
         with claim(new, plan.fingerprint(source_name)) as there:
             reports = _move(plan, old, new, there, progress)
     seconds = time.perf_counter() - start
     differences = tuple(_compare(plan, old, new, progress)) if check else None
+    if complete and differences and (kept := _all_but_lost(new, differences)) is not None:
+        start = time.perf_counter()
+        reports = _move(plan, old, new, kept, progress)
+        seconds = time.perf_counter() - start
+        differences = tuple(_compare(plan, old, new, progress))
     return Report(tuple(reports), tuple(plan.groups), plan.consolidated, seconds, differences)
+
+
+def _all_but_lost(target: Store, differences: Sequence[Difference]) -> frozenset[str] | None:
+    """Keys of a complete target's objects, but for metadata, if all that differs is that some are lost.
+
+    Those can be made anew, for all that is there shows that this is the source. None where an object differs:
+    that may be another source's, or may have been written to since, and nothing is ever overwritten.
+    """
+    there = {found.key for found in target.list("")}
+    if any(difference.target_key in there for difference in differences):
+        return None
+    return frozenset(key for key in there if key.rpartition("/")[2] != V3_DOCUMENT)
 
 
 def _resolve(place: Any) -> Store:

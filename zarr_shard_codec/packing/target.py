@@ -17,7 +17,7 @@ from zarr_shard_codec.array.nodes import PACKING_MARKER, V3_DOCUMENT, Node, find
 from zarr_shard_codec.errors import MetadataError, NodeExistsError
 from zarr_shard_codec.packing.tree import TreePlan
 from zarr_shard_codec.stores.local import LocalStore, is_temporary
-from zarr_shard_codec.stores.protocols import Store
+from zarr_shard_codec.stores.protocols import Store, require_writable
 
 _EXPLANATION: Final = (
     "The Zarr data here are not complete yet. Run the same command again to go on, or delete the folder."
@@ -46,8 +46,11 @@ def claim(store: Store, fingerprint: str) -> Iterator[frozenset[str]]:
     NodeExistsError
         `target_differs`: another array, or another run's unfinished work; `already_exists`: something else.
         Nothing was touched.
+    StoreError
+        `read_only`: a plain HTTP server; `store_failure`.
     """
     document = {"fingerprint": fingerprint, "explanation": _EXPLANATION}
+    require_writable(store)
     if read_document(store, PACKING_MARKER) is None:
         _require_empty(store)
         store.create(PACKING_MARKER, [json.dumps(document, indent=2).encode()])
@@ -60,7 +63,8 @@ def claim(store: Store, fingerprint: str) -> Iterator[frozenset[str]]:
                 "target_differs",
                 "the target holds the unfinished work of a run with another source or other parameters",
                 key=PACKING_MARKER,
-                hint="Run that command again to finish it, or delete the target first.",
+                hint="Run that command again to finish it. To begin anew, delete all of the target first: "
+                f"{store}",
             )
         there = set()
         for found in store.list(""):
@@ -106,7 +110,7 @@ def _require_empty(store: Store) -> None:
         kind = f"an array of shape {list(there.shape)}" if isinstance(there, ArrayMetadata) else "a group"
         raise NodeExistsError(
             "target_differs",
-            f"the target is there already: {kind}, with other metadata than this would give it",
+            f"{store} is there already: {kind}, with other metadata than this would give it",
             key=V3_DOCUMENT if there.zarr_format == 3 else None,
             hint="Nothing is ever overwritten: give another target, or delete this one first.",
         )
@@ -114,7 +118,7 @@ def _require_empty(store: Store) -> None:
         if not is_temporary(found.key):
             raise NodeExistsError(
                 "already_exists",
-                f"the target is not empty: expected nothing in {store!r}",
+                f"the target is not empty: expected nothing in {store}",
                 key=found.key,
                 hint="Give a folder that does not exist yet.",
             )

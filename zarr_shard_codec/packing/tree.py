@@ -13,7 +13,7 @@ from typing import Protocol
 
 from zarr_shard_codec.array.group import GroupMetadata
 from zarr_shard_codec.array.metadata import ArrayMetadata
-from zarr_shard_codec.array.nodes import Node, find_node, nothing_here, walk_readable
+from zarr_shard_codec.array.nodes import Node, find_node, join_key, nothing_here, walk_readable
 from zarr_shard_codec.errors import (
     MetadataError,
     NodeNotFoundError,
@@ -97,7 +97,10 @@ def plan_tree(store: Store, plan_array: PlanArray) -> TreePlan:
         if root is None:
             raise nothing_here(store, "there is no Zarr array or group")
     if isinstance(root, ArrayMetadata):
-        return TreePlan((plan_array("", root, alone=True),), {}, ())
+        try:
+            return TreePlan((plan_array("", root, alone=True),), {}, ())
+        except ZarrShardError as error:
+            raise _all_of([("", error)], store) from error.__cause__
     arrays: list[ArrayPlan] = []
     groups: dict[str, GroupMetadata] = {}
     consolidated: list[str] = []
@@ -118,19 +121,23 @@ def plan_tree(store: Store, plan_array: PlanArray) -> TreePlan:
         else:
             obstacles.append((path, node))
     if obstacles:
-        raise _all_of(obstacles)
+        raise _all_of(obstacles, store)
     if not arrays:
-        raise NodeNotFoundError("not_found", f"there is no array in the group {store!r}")
+        raise NodeNotFoundError("not_found", f"there is no array in the group {store}")
     return TreePlan(tuple(arrays), groups, tuple(consolidated))
 
 
-def _all_of(obstacles: list[tuple[str, ZarrShardError]]) -> ZarrShardError:
+def _all_of(obstacles: list[tuple[str, ZarrShardError]], store: Store) -> ZarrShardError:
     for _, error in obstacles:
         if isinstance(error, StoreError):
             raise error  # nothing is known of the rest
     if len(obstacles) == 1:
         path, error = obstacles[0]
-        return error.at(key=path or "/")
+        if path:
+            return error.at(key=path)
+        # Of the root, a key alone (".zarray") tells nobody which array is meant.
+        error.key = join_key(str(store), error.key) if error.key else str(store)
+        return error
     if all(isinstance(error, UsageError) for _, error in obstacles):
         lines = "".join(f"\n  {path or '/'}: {error.message}" for path, error in obstacles)
         first = obstacles[0][1]
