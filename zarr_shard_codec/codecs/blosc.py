@@ -16,6 +16,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, ClassVar, Final
 
+from zarr_shard_codec.codecs import blosc_snappy
 from zarr_shard_codec.codecs.bounded import compression_bound, too_large, undecodable
 from zarr_shard_codec.codecs.configuration import Fields
 from zarr_shard_codec.core.pieces import Parts, Pieces
@@ -96,15 +97,27 @@ class BloscCodec:
         ------
         UsageError
             `invalid_argument` for more than 2 GiB, which the container cannot hold; `missing_extra` for
-            snappy, which numcodecs' wheels leave out.
+            snappy, which numcodecs' wheels leave out: see `blosc_snappy`.
         """
         nbytes = memoryview(decoded).nbytes
         if nbytes > MAX_NBYTES:
             message = f"{self.name}: expected at most {MAX_NBYTES} bytes, found {nbytes}"
             raise UsageError("invalid_argument", message, hint="Choose smaller inner chunks.")
-        self._expect_compressor()
-        encoded: bytes = _library().compress(
-            decoded, self.cname.encode(), self.clevel, self.shuffle, self.blocksize, self.typesize or 1
+        encoded: bytes
+        typesize = self.typesize or 1
+        if self.cname not in _library().list_compressors():
+            shuffle = self.shuffle if self.shuffle >= 0 else 2 if typesize == 1 else 1
+            encoded = blosc_snappy.encode(
+                self.name,
+                decoded,
+                clevel=self.clevel,
+                shuffle=shuffle,
+                typesize=typesize,
+                blocksize=self.blocksize,
+            )
+            return encoded
+        encoded = _library().compress(
+            decoded, self.cname.encode(), self.clevel, self.shuffle, self.blocksize, typesize
         )
         return encoded
 
@@ -123,8 +136,8 @@ class BloscCodec:
         try:
             decoded: bytes = _library().decompress(encoded)
         except (RuntimeError, ValueError) as error:
-            if encoded[2] >> 5 == SNAPPY:
-                self._expect_compressor()
+            if encoded[2] >> 5 == SNAPPY and "snappy" not in _library().list_compressors():
+                return blosc_snappy.decode(self.name, encoded)
             raise undecodable(self.name, str(error)) from error
         return decoded
 
@@ -168,12 +181,6 @@ class BloscCodec:
         elif HEADER.size + 4 * -(-nbytes // blocksize) > cbytes:
             raise undecodable(self.name, f"{cbytes} bytes cannot hold blocks of {blocksize} for {nbytes}")
         return int(nbytes)
-
-    def _expect_compressor(self) -> None:
-        if self.cname not in _compressors():
-            message = f"{self.name}: the installed numcodecs was built without {self.cname}"
-            hint = "Packing needs no decoding. To read elements, use a numcodecs built with it."
-            raise UsageError("missing_extra", message, hint=hint)
 
     def encoded_nbytes(self, decoded_nbytes: int) -> int | None:  # noqa: ARG002
         """It varies."""
