@@ -1,22 +1,21 @@
 """A codec chain: array→array codecs, one array→bytes codec, bytes→bytes codecs, for one chunk spec.
 
-Owns the order of codecs, and what every chunk can do whatever its codecs are: be read or changed, whole
-or in part. A part is read without the rest only where the array→bytes codec can (a shard), with nothing
-but transposes before it and nothing after it.
+Owns what every chunk can do whatever its codecs are: be read or changed, whole or in part. A part is read
+without the rest only where the array→bytes codec can (a shard), with nothing but transposes before it and
+nothing after it. Which codecs they are, `choosing` finds out from metadata.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol, Self, cast, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, cast, runtime_checkable
 
 import numpy as np
 
 from zarr_shard_codec.codecs.bytes_ import BytesCodec
-from zarr_shard_codec.codecs.registry import get_factory, known_names
+from zarr_shard_codec.codecs.choosing import choose_codecs
 from zarr_shard_codec.codecs.transpose import TransposeCodec
-from zarr_shard_codec.core.extensions import parse_extension
 from zarr_shard_codec.core.fill import filled, is_filled
 from zarr_shard_codec.core.grid import ChunkOrder
 from zarr_shard_codec.core.jobs import Bounds, DecodeJob, UpdateJob
@@ -29,19 +28,11 @@ from zarr_shard_codec.core.protocols import (
     BatchCodec,
     BytesBytesCodec,
     ChunkSpec,
-    Codec,
-    Kind,
 )
 from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
 from zarr_shard_codec.core.selection import Box, box_slices
 from zarr_shard_codec.core.writing import Update
-from zarr_shard_codec.errors import CorruptShardError, MetadataError, Problem
-
-_KIND_WORDS: Final[dict[Kind, str]] = {
-    "array_array": "array→array",
-    "array_bytes": "array→bytes",
-    "bytes_bytes": "bytes→bytes",
-}
+from zarr_shard_codec.errors import CorruptShardError
 
 
 @runtime_checkable
@@ -140,33 +131,7 @@ class CodecChain:
             With all problems of all codecs at once: `unknown_codec`, `codec_chain_order`, and whatever the
             codecs find wrong with their configurations.
         """
-        problems: list[Problem] = []
-        chosen: dict[Kind, list[Codec]] = {"array_array": [], "array_bytes": [], "bytes_bytes": []}
-        current, unknown_kinds = spec, False
-        for at, item in enumerate(codecs):
-            here = f"{path}[{at}]"
-            try:
-                codec = _build_codec(item, current, here)
-            except MetadataError as error:
-                unknown_kinds = True
-                problems += error.problems
-                continue
-            if not unknown_kinds:  # what cannot be built may be the very codec that seems to be missing
-                problems += _order_problems(codec, chosen, here)
-            chosen[codec.kind].append(codec)
-            if codec.kind == "array_array":
-                current = cast("ArrayArrayCodec", codec).encoded_spec
-        if not chosen["array_bytes"] and not unknown_kinds:
-            message = "expected exactly one array→bytes codec, found none"
-            problems.append(Problem(path, "codec_chain_order", message))
-        if problems:
-            raise MetadataError(problems)
-        return cls.build(
-            spec,
-            cast("list[ArrayArrayCodec]", chosen["array_array"]),
-            cast("ArrayBytesCodec", chosen["array_bytes"][0]),
-            cast("list[BytesBytesCodec]", chosen["bytes_bytes"]),
-        )
+        return cls.build(spec, *choose_codecs(codecs, spec, path))
 
     def to_metadata(self) -> list[dict[str, JSON]]:
         """The chain as a metadata document names it."""
@@ -380,41 +345,3 @@ class CodecChain:
             box, bounds = tuple(box[at] for at in order), tuple(bounds[at] for at in order)
             values = values.transpose(order)
         return box, bounds, values
-
-
-def _build_codec(item: JSON, spec: ChunkSpec, path: str) -> Codec:
-    # Bytes cannot be decoded without every codec, so "must_understand": false changes nothing here.
-    extension = parse_extension(item, path, ignorable=True)
-    factory = get_factory(extension.name)
-    if factory is None:
-        message = f"no codec {extension.name!r} is known; known are {_known_in_words()}"
-        raise MetadataError([Problem(f"{path}.name", "unknown_codec", message)])
-    try:
-        return factory(extension.name, extension.configuration, spec)
-    except MetadataError as error:
-        inside = f"{path}.configuration"
-        raise MetadataError(
-            [replace(problem, path=_join(inside, problem.path)) for problem in error.problems]
-        ) from error
-
-
-def _known_in_words() -> str:
-    prefix = "numcodecs."
-    plain = [name for name in known_names() if not name.startswith(prefix)]
-    adapted = [name.removeprefix(prefix) for name in known_names() if name.startswith(prefix)]
-    return f"{', '.join(plain)}, and {prefix}* ({', '.join(adapted)})"
-
-
-def _order_problems(codec: Codec, before: dict[Kind, list[Codec]], path: str) -> list[Problem]:
-    name, kind = codec.to_metadata()["name"], _KIND_WORDS[codec.kind]
-    if codec.kind == "bytes_bytes":
-        wrong = "stands before the array→bytes codec" if not before["array_bytes"] else None
-    else:
-        wrong = "stands after the array→bytes codec" if before["array_bytes"] else None
-    if wrong is None:
-        return []
-    return [Problem(path, "codec_chain_order", f"the {kind} codec {name!r} {wrong}")]
-
-
-def _join(path: str, more: str) -> str:
-    return f"{path}.{more}" if more and not more.startswith("[") else path + more
