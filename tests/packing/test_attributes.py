@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import tensorstore
 import zarr
+from click.testing import CliRunner
 
 import zarr_shard_codec as zsc
+from zarr_shard_codec.cli import main
 from zarr_shard_codec.packing import pack, unpack
 
 NAN = "AAAAAAAA+H8="
@@ -133,3 +135,5 @@ def test_consolidated_metadata_is_reported_as_left_behind(tmp_path):
         report = pack(tmp_path / str(zarr_format), tmp_path / f"packed{zarr_format}", shard_shape=(4,))
         assert (report.groups, report.consolidated) == (("", "deep"), ("",))
         assert report.to_json()["consolidated"] == [""]
+    shown = CliRunner().invoke(main, ["pack", f"{tmp_path}/2", f"{tmp_path}/shown", "--shard-shape", "4"])
+    assert "consolidated metadata was left behind" in shown.stdout
