@@ -6,12 +6,16 @@ or metadata that is wrong), 2 bad usage (of which: something to read that is not
 
 from __future__ import annotations
 
+import io
+import os
+import sys
+from contextlib import suppress
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from zarr_shard_codec.cli.output import report_error
+from zarr_shard_codec.cli.output import AS_JSON, BAD_USAGE, report_error, report_misuse
 from zarr_shard_codec.errors import ZarrShardError
 
 _VERBS: Final = {
@@ -37,9 +41,37 @@ class _Verbs(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(_VERBS.items()))
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+                stream.reconfigure(errors="replace")  # a terminal without arrows shows question marks
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            # Stores raise errors of their own; what has no file's name is the output's.
+            if isinstance(error, ZarrShardError) or error.filename is not None:
+                raise
+            click.echo(f"error: cannot write to standard output: {error.strerror}", err=True)
+            with suppress(OSError):  # else Python tries once more as it ends, and says so at length
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(BAD_USAGE)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[AS_JSON] = "--json" in args
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            report_misuse(error)
+            raise
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            report_misuse(error)
+            raise
         except ZarrShardError as error:
             return ctx.exit(report_error(error))
 

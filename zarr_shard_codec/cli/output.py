@@ -13,24 +13,17 @@ from typing import Any, Final
 
 import click
 
-from zarr_shard_codec.errors import CorruptShardError, MetadataError, PackingError, ZarrShardError
+from zarr_shard_codec.errors import CorruptShardError, MetadataError, PackingError, UsageError, ZarrShardError
 
 FINDINGS: Final = 1
 """Exit status: the command did its work, and what it looked at is not in order."""
 BAD_USAGE: Final = 2
 """Exit status: the command could not do what was asked."""
 
-_AS_JSON: Final = "zarr_shard_codec.as_json"
+AS_JSON: Final = "zarr_shard_codec.as_json"
+"""Under this name click's context knows whether `--json` was given, be the rest of the line wrong."""
 
-
-def _remember(ctx: click.Context, _option: click.Parameter, value: bool) -> bool:
-    ctx.meta[_AS_JSON] = value  # errors are reported when the verb's own context is gone already
-    return value
-
-
-json_option: Final = click.option(
-    "--json", "as_json", is_flag=True, is_eager=True, callback=_remember, help="Print one JSON document."
-)
+json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -40,12 +33,21 @@ def print_json(document: dict[str, Any]) -> None:
 
 def report_error(error: ZarrShardError) -> int:
     """Print an error; returns the exit status."""
-    ctx = click.get_current_context(silent=True)
-    if ctx is not None and ctx.meta.get(_AS_JSON):
-        print_json({"error": error.to_json()})
+    _report_as_json(error)
     lines = [printable(line) for line in str(error).split("\n")]
     click.echo(f"{click.style('error:', fg='red', bold=True)} {chr(10).join(lines)}", err=True)
     return FINDINGS if isinstance(error, CorruptShardError | MetadataError | PackingError) else BAD_USAGE
+
+
+def report_misuse(error: click.UsageError) -> None:
+    """Print what is wrong with the command line as JSON, if that is asked for; click prints the words."""
+    _report_as_json(UsageError("invalid_argument", error.format_message()))
+
+
+def _report_as_json(error: ZarrShardError) -> None:
+    ctx = click.get_current_context(silent=True)
+    if ctx is not None and ctx.meta.get(AS_JSON):
+        print_json({"error": error.to_json()})
 
 
 def human_nbytes(nbytes: float) -> str:
