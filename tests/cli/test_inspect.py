@@ -93,19 +93,24 @@ def test_codecs_around_shards_and_shards_in_shards_are_named(tmp_path):
     assert "sharding_indexed(2 × 2: bytes(endian=little))" in _run(tmp_path).stdout
 
 
+def _terminal(width):
+    return Console(width=width, force_terminal=True, color_system=None)
+
+
 def test_a_tree_is_a_table_with_one_row_an_array(tmp_path, monkeypatch):
     """Arrays in order of their paths, at any width whole lines; broken metadata below it, and status 1."""
     zarr.create_group(tmp_path)
     _make(tmp_path / "b/sharded")
-    zarr.create_array(tmp_path / "a", data=np.ones((10, 10)), chunks=(5, 5))
+    zarr.create_array(tmp_path / "a", data=np.ones((10, 10), "datetime64[s]"), chunks=(5, 5))
     for width in (80, 120):
-        monkeypatch.setattr(verb, "console", Console(width=width))
+        monkeypatch.setattr(verb, "console", _terminal(width))
         result = _run(tmp_path)
         assert result.exit_code == 0
         rows = [line.split() for line in result.stdout.splitlines()[-2:]]
         assert [row[0] for row in rows] == ["a", "b/sharded"]
         assert rows[1][1:6] == ["16×12", "int32", "4/4", "12/12", "1.0"]
-        assert all(len(line.rstrip()) <= width for line in result.stdout.splitlines())
+        assert rows[0][2] == "datetime64[s]"
+        assert all(len(line) <= width for line in result.stdout.splitlines())
     assert rows[1][-1] == "lexicographic"
     (tmp_path / "c").mkdir()
     (tmp_path / "c/.zarray").write_text("{")
@@ -113,6 +118,22 @@ def test_a_tree_is_a_table_with_one_row_an_array(tmp_path, monkeypatch):
     assert result.exit_code == 1
     assert "c/.zarray" in result.stdout
     assert "[invalid_json]" in result.stdout
+
+
+def test_a_name_is_never_broken(tmp_path, monkeypatch):
+    """A pipe gets a line an array however long it is; a narrow terminal the name above the numbers."""
+    names = ["a", "stations/" + "temperature_at_two_metres_" * 3 + "mean"]
+    zarr.create_group(tmp_path)
+    for name in names:
+        _make(tmp_path / name)
+    lines = _run(tmp_path).stdout.splitlines()
+    assert [line.split()[0] for line in lines[2:]] == names
+    assert all(line == line.rstrip() and line.endswith("lexicographic") for line in lines[2:])
+    monkeypatch.setattr(verb, "console", _terminal(80))
+    lines = _run(tmp_path).stdout.splitlines()
+    assert (lines[2], lines[4], len(lines)) == (*names, 6)
+    assert lines[3].split() == lines[5].split() == ["16×12", "int32", "4/4", "12/12", *lines[5].split()[4:]]
+    assert all(len(line) <= 80 for line in lines if line not in names)
 
 
 def test_json_has_every_number(tmp_path):

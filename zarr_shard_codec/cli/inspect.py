@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from zarr_shard_codec.array.array import ShardedArray
 from zarr_shard_codec.array.health import examine_shard, notes_on
-from zarr_shard_codec.array.inspection import ArrayReport, read_stored_shard
+from zarr_shard_codec.array.inspection import read_stored_shard
 from zarr_shard_codec.array.inventory import StoredObject, find_nbytes
 from zarr_shard_codec.array.opening import open as open_array
 from zarr_shard_codec.array.surveys import inspect
 from zarr_shard_codec.cli.findings import print_findings
-from zarr_shard_codec.cli.output import FINDINGS, counted, human_nbytes, json_option, print_json, printable
+from zarr_shard_codec.cli.output import FINDINGS, counted, json_option, print_json, printable
 from zarr_shard_codec.cli.picture import picture
+from zarr_shard_codec.cli.tables import print_array, print_lines, print_tree, times
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
-from zarr_shard_codec.core.config import NAME as SHARDING
 from zarr_shard_codec.core.findings import Finding, StoredShard, findings_of
 from zarr_shard_codec.core.grid import Coords, all_to_coords, grid_counts
 from zarr_shard_codec.core.layout import usage
@@ -30,9 +28,6 @@ from zarr_shard_codec.core.summary import matching_orders
 from zarr_shard_codec.errors import UsageError, ZarrShardError
 
 console: Final = Console(highlight=False)
-
-_WIDE: Final = 100
-"""Columns of a terminal in which a tree's table has room for the write order."""
 
 
 @click.command
@@ -54,9 +49,9 @@ def command(ctx: click.Context, path: str, *, shard: str | None, as_json: bool) 
         print_json({"path": path, **inspection.to_json()})
     else:
         if len(reports) == 1 and not reports[0].array.path:
-            console.print(_array_table(reports[0]))
+            print_array(console, reports[0])
         elif reports:
-            console.print(_tree_table(reports))
+            print_tree(console, reports)
         print_findings(inspection.findings)
         for report in reports:
             print_findings(report.errors)
@@ -65,73 +60,6 @@ def command(ctx: click.Context, path: str, *, shard: str | None, as_json: bool) 
                 print_findings([Finding(report.errors[-1].reason, message, key=report.array.path or None)])
     broken = any(finding.severity == "error" for finding in inspection.findings)
     ctx.exit(FINDINGS if broken or any(report.n_errors for report in reports) else 0)
-
-
-def _array_table(report: ArrayReport) -> Table:
-    array, codec = report.array, report.array.codec
-    table = Table.grid(padding=(0, 3))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-
-    def row(name: str, value: str) -> None:
-        table.add_row(name, Text(printable(value)))
-
-    row("Array", f"{_times(array.shape)} {array.dtype}, Zarr v{array.metadata.zarr_format}")
-    what = "inner chunks" if codec else "chunks"
-    if codec is not None:
-        row("Shards", f"{report.shards_present:,} of {report.shards_possible:,}, {_times(array.shard_shape)}")
-    row(
-        what.capitalize(),
-        f"{report.inner_chunks_present:,} of {report.inner_chunks_possible:,}, "
-        f"{_times(array.inner_chunk_shape)}",
-    )
-    chain = array.chain.to_metadata()
-    if codec is None:
-        row("Codecs", _codec_words(chain))
-    else:
-        if len(chain) > 1:
-            row("Shard codecs", _codec_words(chain))
-        row("Inner codecs", _codec_words(codec.inner.to_metadata()))
-        row("Index codecs", f"{_codec_words(codec.index_chain.to_metadata())}, at the {codec.index_location}")
-    row("Stored", f"{human_nbytes(report.stored_nbytes)} in {counted(report.shards_present, 'object')}")
-    if report.chunk_nbytes is not None:
-        least, median, most = map(human_nbytes, report.chunk_nbytes)
-        row("Encoded size", f"min {least}, median {median}, max {most}")
-        row("Compression", f"{_ratio(report)} ({human_nbytes(report.decoded_nbytes)} decoded)")
-    if codec is not None:
-        row("Unused", f"{human_nbytes(report.unused_nbytes)}{_percent(report.unused_nbytes, report)}")
-        if report.shared_nbytes:
-            row("Shared", f"{human_nbytes(report.shared_nbytes)} that several inner chunks use")
-        row("Index overhead", f"{human_nbytes(report.index_nbytes)}{_percent(report.index_nbytes, report)}")
-        row("Write order", report.write_order or "nothing written")
-    return table
-
-
-def _tree_table(reports: Sequence[ArrayReport]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
-    table.add_column("Array", overflow="fold", min_width=12)
-    table.add_column("Shape", overflow="fold")
-    table.add_column("Type", no_wrap=True)
-    for name in ("Shards", "Inner\nchunks", "Stored", "Ratio", "Unused"):
-        table.add_column(name, justify="right", no_wrap=True)
-    wide = console.width >= _WIDE
-    if wide:
-        table.add_column("Order", no_wrap=True)
-    for report in reports:
-        array = report.array
-        shards = "-" if array.codec is None else f"{report.shards_present:,}/{report.shards_possible:,}"
-        table.add_row(
-            Text(printable(array.path or "/")),
-            _times(array.shape, "×"),
-            str(array.dtype),
-            shards,
-            f"{report.inner_chunks_present:,}/{report.inner_chunks_possible:,}",
-            human_nbytes(report.stored_nbytes),
-            _ratio(report),
-            "-" if array.codec is None else human_nbytes(report.unused_nbytes),
-            *([report.write_order or "-"] if wide else []),
-        )
-    return table
 
 
 def _show_shard(array: ShardedArray, coords: Coords, path: str, *, as_json: bool) -> int:
@@ -170,7 +98,7 @@ def _show_shard(array: ShardedArray, coords: Coords, path: str, *, as_json: bool
     else:
         if sound is not None:
             console.print(Text.assemble((printable(key), "bold"), f": {_shard_words(sound)}\n"))
-            console.print(picture(sound, console.width))
+            print_lines(picture(sound, console.width), console.width)
         print_findings(findings)
     return FINDINGS if any(finding.severity == "error" for finding in findings) else 0
 
@@ -180,7 +108,7 @@ def _shard_words(shard: StoredShard) -> str:
     order = "" if len(present) < 2 else f", {next(iter(sorted(orders)), 'other')} order"
     return (
         f"{shard.nbytes:,} bytes, {len(present):,} of {counted(len(shard.index), 'inner chunk')}"
-        f" ({_times(shard.index.chunks_per_shard)}){order}"
+        f" ({times(shard.index.chunks_per_shard)}){order}"
     )
 
 
@@ -216,32 +144,6 @@ def _coords(text: str, array: ShardedArray) -> Coords:
     coords = tuple(map(int, parts))
     if any(at >= count for at, count in zip(coords, counts, strict=True)):
         raise UsageError(
-            "invalid_argument", f"--shard: {coords} is outside the grid of {_times(counts)} shards"
+            "invalid_argument", f"--shard: {coords} is outside the grid of {times(counts)} shards"
         )
     return coords
-
-
-def _codec_words(chain: Sequence[dict[str, Any]]) -> str:
-    words = []
-    for codec in chain:
-        settings = codec.get("configuration", {})
-        if codec["name"] == SHARDING:
-            inside = f"({_times(settings['chunk_shape'])}: {_codec_words(settings['codecs'])})"
-        else:
-            inside = ", ".join(f"{name}={value}" for name, value in settings.items())
-            inside = f"({inside})" if inside else ""
-        words.append(codec["name"] + inside)
-    return " → ".join(words)
-
-
-def _times(shape: Sequence[int], sign: str = " × ") -> str:
-    return sign.join(map(str, shape)) or "no axes"
-
-
-def _ratio(report: ArrayReport) -> str:
-    ratio = report.compression_ratio
-    return "-" if ratio is None else f"{ratio:.2f}" if ratio < 100 else f"{ratio:,.0f}"
-
-
-def _percent(nbytes: int, report: ArrayReport) -> str:
-    return f", {nbytes / report.stored_nbytes:.1%} of what is stored" if nbytes else ""
