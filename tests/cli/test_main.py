@@ -96,6 +96,18 @@ def test_no_colour_where_none_is_wanted(tmp_path, source, terminal):
         )
 
 
+def test_a_terminal_gets_lines_broken_between_words(tmp_path, source, terminal):
+    """Numbers and paths stay whole; nothing is broken in a pipe."""
+    shown = terminal("pack", source, tmp_path / "target", "--shard-shape", "16000000000000", NO_COLOR="1")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)  # a bar came and went
+    lines = shown.splitlines()
+    assert len(lines) > 3
+    assert all(len(line) < 80 or str(tmp_path) in line for line in lines)
+    found = _run("pack", source, tmp_path / "target", "--shard-shape", "16000000000000").stderr
+    assert found.split() == shown.split()
+    assert len(found.splitlines()) == 2
+
+
 @pytest.fixture
 def terminal():
     """Run the command in a terminal of 80 columns; give what it shows."""

@@ -12,7 +12,7 @@ from typing import Final
 
 import click
 
-from zarr_shard_codec.cli.output import FINDINGS, counted, human_nbytes, print_json, printable
+from zarr_shard_codec.cli.output import FINDINGS, counted, fitted, human_nbytes, print_json, printable
 from zarr_shard_codec.packing import ArrayReport, Progress, Report
 
 _SHOWN: Final = 20
@@ -47,7 +47,8 @@ def print_report(report: Report, *, verb: str, source: str, target: str, as_json
 def _print_words(report: Report, verb: str, target: str) -> None:
     if report.already_complete:
         words = "" if report.differences is not None else "; --check compares every chunk"
-        click.echo(f"{printable(target)} is there already, with the same metadata: nothing was done{words}")
+        line = f"{printable(target)} is there already, with the same metadata: nothing was done{words}"
+        click.echo(fitted(line, sys.stdout))
     else:
         if len(report.arrays) > 1:
             for array in report.arrays:
@@ -99,7 +100,9 @@ def _summary(report: Report, verb: str) -> str:
     if len(report.arrays) > 1:
         first = f"{verb} {counted(len(report.arrays), 'array')}: {_objects(report)}{kept}"
     else:
-        first = f"{verb} {_objects(report)}{kept}: {_array_in_words(report.arrays[0])}"
+        first = fitted(
+            f"{verb} {_objects(report)}{kept}: {_array_in_words(report.arrays[0])}", sys.stdout, indent=2
+        )
     if not nbytes:
         return first if kept else f"{first}\nthe source has no chunk: all of it is the fill value"
     return (

@@ -9,7 +9,9 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from shutil import get_terminal_size
+from textwrap import wrap
+from typing import Any, Final, TextIO
 
 import click
 
@@ -34,8 +36,9 @@ def print_json(document: dict[str, Any]) -> None:
 def report_error(error: ZarrShardError) -> int:
     """Print an error; returns the exit status."""
     _report_as_json(error)
-    lines = [printable(line) for line in str(error).split("\n")]
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {chr(10).join(lines)}", err=True)
+    first, *rest = [printable(line) for line in f"error: {error}".split("\n")]
+    head = fitted(first, sys.stderr).replace("error:", click.style("error:", fg="red", bold=True), 1)
+    click.echo("\n".join([head, *(fitted(line, sys.stderr, indent=2) for line in rest)]), err=True)
     return FINDINGS if isinstance(error, CorruptShardError | MetadataError | PackingError) else BAD_USAGE
 
 
@@ -62,6 +65,20 @@ def human_nbytes(nbytes: float) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 array`, `1,234 arrays`."""
     return f"{count:,} {noun}{'s' if count != 1 else ''}"
+
+
+def fitted(text: str, stream: TextIO, *, indent: int = 0) -> str:
+    """Break a line between words if it goes to a terminal that is too narrow; never a path or a number."""
+    if not stream.isatty():
+        return text
+    lines = wrap(
+        text,
+        get_terminal_size().columns - 1,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines)
 
 
 def printable(text: str) -> str:
