@@ -153,7 +153,7 @@ def test_a_file_has_an_identity_once_its_time_is_over(monkeypatch, changed, age,
     monkeypatch.setattr(local.time, "time_ns", lambda: changed + age)
     for written, other in ((changed, 0), (0, changed)):
         status = SimpleNamespace(st_dev=1, st_ino=7, st_size=3, st_mtime_ns=written, st_ctime_ns=other)
-        assert (local.OpenFile("c/0", -1, status).identity is not None) == settled
+        assert (local.OpenFile("", "c/0", -1, status).identity is not None) == settled
 
 
 def _replace(path, shard):
