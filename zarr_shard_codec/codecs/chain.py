@@ -69,6 +69,8 @@ class CodecChain:
         on: what may come out of decoding each, and last how large an encoded chunk may be.
     partial
         The array→bytes codec, if the chunk can be read in part through it.
+    batches
+        Whether many chunks can be decoded in one go: elements, transposed or not, and a batch codec or none.
     """
 
     spec: ChunkSpec
@@ -77,6 +79,7 @@ class CodecChain:
     bytes_bytes: tuple[BytesBytesCodec, ...]
     limits: tuple[int, ...]
     partial: PartialCodec | None
+    batches: bool
 
     @classmethod
     def build(
@@ -96,21 +99,13 @@ class CodecChain:
                 growth = codec.max_encoded_nbytes(spec.nbytes) - spec.nbytes
                 nbytes = limits[-1] + max(0, growth)
             limits.append(nbytes)
+        transposed = all(isinstance(codec, TransposeCodec) for codec in array_array)
         partial = None
-        if (
-            isinstance(array_bytes, PartialCodec)
-            and not bytes_bytes
-            and all(isinstance(codec, TransposeCodec) for codec in array_array)
-        ):
+        if isinstance(array_bytes, PartialCodec) and transposed and not bytes_bytes:
             partial = array_bytes
-        return cls(
-            spec,
-            tuple(array_array),
-            array_bytes,
-            tuple(bytes_bytes),
-            tuple(limits),
-            partial,
-        )
+        elements = isinstance(array_bytes, BytesCodec) and array_bytes.takes_any_bytes and spec.nbytes > 0
+        batches = elements and transposed and all(isinstance(codec, BatchCodec) for codec in bytes_bytes[:1])
+        return cls(spec, tuple(array_array), array_bytes, tuple(bytes_bytes), tuple(limits), partial, batches)
 
     @classmethod
     def from_metadata(cls, codecs: Sequence[JSON], spec: ChunkSpec, *, path: str = "codecs") -> Self:
@@ -199,7 +194,7 @@ class CodecChain:
         return array
 
     def decode_many(self, encoded: Pieces) -> np.ndarray[Any, Any] | None:
-        """Decode chunks in one go: where the chain is elements, transposed or not, and a batch codec or none.
+        """Decode chunks in one go, where `batches` says so.
 
         Parameters
         ----------
@@ -212,26 +207,21 @@ class CodecChain:
             Shape (n, *chunk shape), perhaps read-only, valid until this thread decodes again. None where
             chunks must be decoded one by one: by the nature of the chain, or because one of them is broken.
         """
-        plain = self.array_bytes
-        if not isinstance(plain, BytesCodec) or not plain.takes_any_bytes or not self.spec.nbytes:
-            return None
-        if not all(isinstance(codec, TransposeCodec) for codec in self.array_array):
+        if not self.batches:
             return None
         joined: Buffer | None
         if self.bytes_bytes:
-            first = self.bytes_bytes[0]
-            if not isinstance(first, BatchCodec):
-                return None
             try:
                 for codec, limit in reversed([*zip(self.bytes_bytes, self.limits[:-1], strict=True)][1:]):
                     encoded = Parts([codec.decode(part, max_nbytes=limit) for part in encoded])
             except CorruptShardError:
                 return None
-            joined = first.decode_many(encoded, self.spec.nbytes)
+            joined = cast("BatchCodec", self.bytes_bytes[0]).decode_many(encoded, self.spec.nbytes)
         else:
             joined = encoded.joined(self.spec.nbytes)
         if joined is None:
             return None
+        plain = cast("BytesCodec", self.array_bytes)
         array = np.frombuffer(joined, plain.stored_dtype).reshape(len(encoded), *plain.shape)
         for transpose in reversed(self.array_array):
             order = cast("TransposeCodec", transpose).order

@@ -119,7 +119,12 @@ def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
     def fetch(group: list[ReadTask]) -> list[tuple[str, DecodeJob]]:
         return [job for task in group for job in task.jobs(converse(task.plan, store, task.key))]
 
-    groups = _groups(tasks, store, lambda task: task.target.nbytes)
+    one, others = _peek(tasks, 1)
+    if not others:  # the way of a small read is short
+        for _ in ahead(decode, decode_batches(fetch(one)), working_pool):
+            pass
+        return
+    groups = _groups(chain(one, others), store, lambda task: task.target.nbytes)
     few, rest = _peek(groups, 2 * thread_count())
     if rest and not waits_for_network(store):
         # Enough objects to keep every core busy: the thread that reads one also decodes it.
