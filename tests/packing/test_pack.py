@@ -442,6 +442,9 @@ def test_the_brain(tmp_path, read_with_zarr, read_with_tensorstore):
     expected = read_with_zarr(BRAIN)
     assert same(read_with_tensorstore(tmp_path / "brain"), expected)
     assert same(read_with_zarr(tmp_path / "brain"), expected)
+    with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
+        assert same(read_with_zarr(tmp_path / "brain"), expected)
+    assert same(zsc.open(tmp_path / "brain")[...], expected)
 
 
 def test_memory_stays_small(tmp_path):
