@@ -79,6 +79,14 @@ def histories(draw):
     return options, steps, draw(selections(shape))
 
 
+def _resized(model, shape, fill_value):
+    """What resize makes of a NumPy array."""
+    new = np.full(shape, fill_value, model.dtype)
+    common = tuple(slice(min(sizes)) for sizes in zip(shape, model.shape, strict=True))
+    new[common] = model[common]
+    return new
+
+
 @pytest.mark.requirement("FILL-ABSENT", "INDEX-EMPTY-FILL", "EDGE-CHUNKS")
 @settings(max_examples=150)
 @given(histories())
@@ -91,10 +99,7 @@ def test_an_array_is_what_numpy_says(history):
     for kind, what, seed in steps:
         if kind == "resize":
             array.resize(what)
-            new = np.full(what, array.fill_value, array.dtype)
-            common = tuple(slice(min(sizes)) for sizes in zip(what, model.shape, strict=True))
-            new[common] = model[common]
-            model = new
+            model = _resized(model, what, array.fill_value)
         else:
             shape = model[what].shape
             value = {
@@ -135,10 +140,7 @@ def test_others_read_what_random_writes_left(tmp_path_factory, history):
     for kind, what, seed in steps:
         if kind == "resize":
             array.resize(what)
-            new = np.full(what, array.fill_value, array.dtype)
-            common = tuple(slice(min(sizes)) for sizes in zip(what, model.shape, strict=True))
-            new[common] = model[common]
-            model = new
+            model = _resized(model, what, array.fill_value)
         else:
             value = np.random.default_rng(seed).integers(0, 3, model[what].shape).astype(array.dtype)
             array[what] = value

@@ -197,11 +197,6 @@ def _library() -> Any:
     return import_module("numcodecs.blosc")
 
 
-@cache
-def _compressors() -> frozenset[str]:
-    return frozenset(_library().list_compressors())
-
-
 def build(name: str, configuration: Mapping[str, JSON], spec: ChunkSpec) -> BloscCodec:
     """Build it.
 

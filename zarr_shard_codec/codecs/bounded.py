@@ -12,6 +12,8 @@ from typing import Final, Protocol
 from zarr_shard_codec.core.ranges import Buffer
 from zarr_shard_codec.errors import CorruptShardError
 
+CHECKSUM_NBYTES: Final = 4
+
 LATER_STREAM_FEED: Final = 4096
 """Bytes first fed to every stream but the first. What a stream leaves over is copied, so that a chunk of
 a million empty streams would copy itself a million times if each were fed all the rest."""
@@ -52,10 +54,35 @@ def too_large(codec: str, max_nbytes: int, found_nbytes: int | None = None) -> C
     return CorruptShardError("inner_chunk_wrong_size", message)
 
 
-def checksum_mismatch(codec: str, expected: int, found: int) -> CorruptShardError:
-    """The error of bytes whose stored 32-bit checksum (`expected`) is not theirs (`found`)."""
-    message = f"{codec}: expected the checksum {expected:#010x}, as stored; found {found:#010x}"
-    return CorruptShardError("inner_chunk_checksum_mismatch", message)
+def checked(
+    codec: str,
+    encoded: Buffer,
+    *,
+    max_nbytes: int,
+    checksum: Callable[[Buffer], int],
+    at_start: bool = False,
+) -> memoryview:
+    """Check the 32-bit little-endian checksum before or after some data, and cut it off: a view of `encoded`.
+
+    Raises
+    ------
+    CorruptShardError
+        `inner_chunk_undecodable` (too short for a checksum), `inner_chunk_wrong_size`,
+        `inner_chunk_checksum_mismatch`.
+    """
+    view = memoryview(encoded)
+    nbytes = len(view) - CHECKSUM_NBYTES
+    if nbytes < 0:
+        raise undecodable(codec, f"expected at least {CHECKSUM_NBYTES} bytes, found {len(view)}")
+    if nbytes > max_nbytes:
+        raise too_large(codec, max_nbytes, nbytes)
+    cut = CHECKSUM_NBYTES if at_start else nbytes
+    stored, decoded = (view[:cut], view[cut:]) if at_start else (view[cut:], view[:cut])
+    expected, found = int.from_bytes(stored, "little"), checksum(decoded)
+    if expected != found:
+        message = f"{codec}: expected the checksum {expected:#010x}, as stored; found {found:#010x}"
+        raise CorruptShardError("inner_chunk_checksum_mismatch", message)
+    return decoded
 
 
 def compression_bound(decoded_nbytes: int) -> int:

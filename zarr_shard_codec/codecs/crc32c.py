@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import google_crc32c
 import numpy as np
 
-from zarr_shard_codec.codecs.bounded import checksum_mismatch, too_large, undecodable
+from zarr_shard_codec.codecs.bounded import CHECKSUM_NBYTES, checked
 from zarr_shard_codec.codecs.configuration import Fields
 from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
 from zarr_shard_codec.core.ranges import Buffer
-
-CHECKSUM_NBYTES: Final = 4
 
 
 def checksum(buffer: Buffer) -> int:
@@ -46,17 +44,7 @@ class Crc32cCodec:
             `inner_chunk_undecodable` (too short for a checksum), `inner_chunk_wrong_size`,
             `inner_chunk_checksum_mismatch`.
         """
-        view = memoryview(encoded)
-        nbytes = len(view) - CHECKSUM_NBYTES
-        if nbytes < 0:
-            raise undecodable("crc32c", f"expected at least {CHECKSUM_NBYTES} bytes, found {len(view)}")
-        if nbytes > max_nbytes:
-            raise too_large("crc32c", max_nbytes, nbytes)
-        expected = int.from_bytes(view[nbytes:], "little")
-        found = checksum(view[:nbytes])
-        if expected != found:
-            raise checksum_mismatch("crc32c", expected, found)
-        return view[:nbytes]
+        return checked("crc32c", encoded, max_nbytes=max_nbytes, checksum=checksum)
 
     def encoded_nbytes(self, decoded_nbytes: int) -> int | None:
         """Four bytes more."""

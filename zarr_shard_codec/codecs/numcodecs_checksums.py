@@ -13,12 +13,10 @@ from typing import ClassVar, Final
 import numpy as np
 
 from zarr_shard_codec.codecs import crc32c
-from zarr_shard_codec.codecs.bounded import checksum_mismatch, too_large, undecodable
+from zarr_shard_codec.codecs.bounded import CHECKSUM_NBYTES, checked
 from zarr_shard_codec.codecs.configuration import Fields
 from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
 from zarr_shard_codec.core.ranges import Buffer
-
-CHECKSUM_NBYTES: Final = 4
 
 DEFAULT_LOCATIONS: Final = {
     "numcodecs.crc32": "start",
@@ -71,21 +69,8 @@ class ChecksumCodec:
             `inner_chunk_undecodable` (too short for a checksum), `inner_chunk_wrong_size`,
             `inner_chunk_checksum_mismatch`.
         """
-        view = memoryview(encoded)
-        nbytes = len(view) - CHECKSUM_NBYTES
-        if nbytes < 0:
-            raise undecodable(self.name, f"expected at least {CHECKSUM_NBYTES} bytes, found {len(view)}")
-        if nbytes > max_nbytes:
-            raise too_large(self.name, max_nbytes, nbytes)
-        if self.location == "start":
-            stored, decoded = view[:CHECKSUM_NBYTES], view[CHECKSUM_NBYTES:]
-        else:
-            stored, decoded = view[nbytes:], view[:nbytes]
-        expected = int.from_bytes(stored, "little")
-        found = self._checksum(decoded)
-        if expected != found:
-            raise checksum_mismatch(self.name, expected, found)
-        return decoded
+        at_start = self.location == "start"
+        return checked(self.name, encoded, max_nbytes=max_nbytes, checksum=self._checksum, at_start=at_start)
 
     def encoded_nbytes(self, decoded_nbytes: int) -> int | None:
         """Four bytes more."""

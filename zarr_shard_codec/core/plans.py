@@ -22,7 +22,7 @@ from zarr_shard_codec.core.index import ShardIndex
 from zarr_shard_codec.core.jobs import Bounds, Coder, DecodeJob
 from zarr_shard_codec.core.layout import IndexLocation, index_request
 from zarr_shard_codec.core.protocols import ChunkSpec
-from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, Suffix
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, Suffix, clamp
 from zarr_shard_codec.core.selection import Box
 from zarr_shard_codec.errors import CorruptShardError
 
@@ -207,13 +207,8 @@ def within(lies: ByteRange, extent: ByteRange | None) -> ByteRange:
 
 
 def _cut(view: memoryview, request: Request | IndexRequest) -> memoryview:
-    if isinstance(request, IndexRequest):
-        return _cut(view, request.lies)
-    if isinstance(request, ByteRange):
-        return view[request.offset : request.offset + request.nbytes]
-    if isinstance(request, Suffix):
-        return view[max(0, len(view) - request.nbytes) :]
-    return view
+    lies = request.lies if isinstance(request, IndexRequest) else request
+    return view[slice(*clamp(lies, len(view)))]
 
 
 def deleted() -> CorruptShardError:

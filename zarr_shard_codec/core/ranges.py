@@ -37,6 +37,16 @@ Buffer = bytes | bytearray | memoryview
 """Contiguous bytes. A plan slices them without a copy, so a store never reuses what it handed out."""
 
 
+def clamp(request: Request, nbytes: int) -> tuple[int, int]:
+    """The bytes that a request names and an object of `nbytes` bytes has: from where, to where."""
+    if isinstance(request, ByteRange):
+        start = min(request.offset, nbytes)
+        return start, min(start + request.nbytes, nbytes)
+    if isinstance(request, Suffix):
+        return max(0, nbytes - request.nbytes), nbytes
+    return 0, nbytes
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """Where the answer to one request lies in the answers to the merged ones."""

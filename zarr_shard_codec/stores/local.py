@@ -24,7 +24,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
 
-from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, Suffix
+from zarr_shard_codec.core.ranges import Buffer, Request, clamp
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores import files, walk
 from zarr_shard_codec.stores.keys import check_key, check_prefix
@@ -103,8 +103,8 @@ class OpenFile:
     def read(self, requests: Sequence[Request]) -> list[Buffer]:
         """One fresh buffer a request, in order. Raises `StoreError` (`store_failure`)."""
         try:
-            ranges = [_clamp(request, self.nbytes) for request in requests]
-            return [files.read_at(self.descriptor, offset, nbytes) for offset, nbytes in ranges]
+            ranges = [clamp(request, self.nbytes) for request in requests]
+            return [files.read_at(self.descriptor, start, stop - start) for start, stop in ranges]
         except OSError as error:
             raise _failure("read", self._root, self.key, error) from error
 
@@ -332,18 +332,6 @@ class _TemporaryFile:
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(self.name)
-
-
-def _clamp(request: Request, size: int) -> tuple[int, int]:
-    """Offset and number of the bytes that the request names and a file of `size` bytes has."""
-    match request:
-        case ByteRange(offset, nbytes):
-            start = min(offset, size)
-            return start, min(nbytes, size - start)
-        case Suffix(nbytes):
-            return max(0, size - nbytes), min(nbytes, size)
-        case _:
-            return 0, size
 
 
 def _failure(verb: str, root: str, key: str, error: OSError) -> StoreError:

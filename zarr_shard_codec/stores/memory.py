@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 
-from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, Suffix
+from zarr_shard_codec.core.ranges import Buffer, Request, clamp
 from zarr_shard_codec.stores.keys import check_key, check_prefix
 from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo
 
@@ -34,7 +34,7 @@ class MemoryStore:
         if stored is None:
             return None
         view = memoryview(stored)
-        return [_cut(view, request) for request in requests]
+        return [view[slice(*clamp(request, len(stored)))] for request in requests]
 
     def write(self, key: str, parts: Sequence[Buffer]) -> None:
         """Replace the object. See `Store.write`."""
@@ -76,13 +76,3 @@ class MemoryStore:
 
     def __str__(self) -> str:
         return "memory"
-
-
-def _cut(view: memoryview, request: Request) -> memoryview:
-    match request:
-        case ByteRange(offset, nbytes):
-            return view[offset : offset + nbytes]
-        case Suffix(nbytes):
-            return view[max(0, len(view) - nbytes) :]
-        case _:
-            return view

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
-from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, Suffix
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, Suffix, clamp
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores.keys import check_key, check_prefix
 from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo
@@ -183,11 +183,6 @@ class ObjectStore:
         with self._translated("write", self._check_writable(key)):
             self._obstore.put(self._store, key, **_upload(parts))
 
-    async def write_async(self, key: str, parts: Sequence[Buffer]) -> None:
-        """As `write`, without a thread."""
-        with self._translated("write", self._check_writable(key)):
-            await self._obstore.put_async(self._store, key, **_upload(parts))
-
     def create(self, key: str, parts: Sequence[Buffer]) -> bool:
         """Add the object unless there is one, by a conditional request. See `Store.create`.
 
@@ -205,14 +200,6 @@ class ObjectStore:
         try:
             with self._translated("delete", self._check_writable(key)):
                 self._obstore.delete(self._store, key)
-        except FileNotFoundError:
-            pass
-
-    async def delete_async(self, key: str) -> None:
-        """As `delete`, without a thread."""
-        try:
-            with self._translated("delete", self._check_writable(key)):
-                await self._obstore.delete_async(self._store, key)
         except FileNotFoundError:
             pass
 
@@ -297,7 +284,7 @@ def _conversation(request: Request) -> _Conversation:
         reply = yield None
         if isinstance(reply, Exception):
             raise refusal
-        start, stop = _clamp(request, reply[0]["size"])
+        start, stop = clamp(request, reply[0]["size"])
         if start < stop:
             if options == {"range": (start, stop)}:
                 raise refusal
@@ -317,16 +304,6 @@ def _options(request: Request) -> _Options:
             return {"range": {"suffix": min(nbytes, _LAST)}} if nbytes else None
         case _:
             return {}
-
-
-def _clamp(request: Request, size: int) -> tuple[int, int]:
-    match request:
-        case ByteRange(offset, nbytes):
-            return offset, min(offset + nbytes, size)
-        case Suffix(nbytes):
-            return max(0, size - nbytes), size
-        case _:
-            return 0, size
 
 
 def _upload(parts: Sequence[Buffer]) -> dict[str, Any]:

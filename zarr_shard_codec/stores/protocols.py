@@ -102,18 +102,10 @@ def opens_objects(store: Store) -> TypeGuard[OpeningStore]:
 
 
 class AsyncStore(Store, Protocol):
-    """A store behind a network, whose reads and writes can wait without a thread."""
+    """A store behind a network, whose reads can wait without a thread."""
 
     async def read_async(self, key: str, requests: Sequence[Request]) -> list[Buffer] | None:
         """As `read`."""
-        ...
-
-    async def write_async(self, key: str, parts: Sequence[Buffer]) -> None:
-        """As `write`."""
-        ...
-
-    async def delete_async(self, key: str) -> None:
-        """As `delete`."""
         ...
 
 
