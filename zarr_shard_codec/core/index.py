@@ -62,8 +62,17 @@ class ShardIndex:
             raise SelectionError(
                 "selection_out_of_bounds", f"no inner chunk {tuple(coords)} among {counts} per shard"
             )
-        _, found = self.lookup(np.array([to_linear(coords, self.chunks_per_shard)]))
-        return ByteRange(*found[0].tolist()) if len(found) else None
+        return self.entry(to_linear(coords, counts))
+
+    def entry(self, linear: int, *, shard_nbytes: int | None = None) -> ByteRange | None:
+        """Look one entry up, as `lookup` does many: where the chunk lies; None if it is empty."""
+        offset, nbytes = self.entries[linear].tolist()
+        if offset == EMPTY == nbytes:
+            return None
+        # Python's integers: a corrupt pair of uint64 would wrap here, and pass.
+        if nbytes == 0 or offset + nbytes > (EMPTY - 1 if shard_nbytes is None else shard_nbytes):
+            self.lookup(np.array([linear]), shard_nbytes=shard_nbytes)  # which says what is wrong with it
+        return ByteRange(offset, nbytes)
 
     @property
     def present(self) -> np.ndarray[Any, np.dtype[np.int64]]:

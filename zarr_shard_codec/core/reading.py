@@ -5,14 +5,15 @@ Owns the plans that read. What all plans share stands in `plans`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from zarr_shard_codec.core.grid import Coords, all_to_coords
-from zarr_shard_codec.core.index import entry_error, too_large
+from zarr_shard_codec.core.grid import Coords, all_to_coords, to_linear
+from zarr_shard_codec.core.index import ShardIndex, entry_error, too_large
 from zarr_shard_codec.core.jobs import Bounds, DecodeJob
 from zarr_shard_codec.core.pieces import Parts, Pieces, Segments
 from zarr_shard_codec.core.plans import (
@@ -77,7 +78,10 @@ def read_shard(
     index = yield from read_index(shard, extent)
     if index is None:
         return None
-    grid = _Grid.over(shard, box)
+    axes = project(box, shard.inner.spec.shape)
+    if all(len(axis.chunks) == 1 for axis in axes) and not shard.inner.reads_partially:
+        return (yield from _read_chunk(shard, index, axes, target, extent))
+    grid = _Grid.over(shard, axes)
     present, table = index.lookup(grid.linear, shard_nbytes=None if extent is None else extent.nbytes)
     if not present.all():
         target[...] = shard.spec.fill_value
@@ -91,25 +95,49 @@ def read_shard(
             for piece, part in zip(pieces, lies, strict=True)
         ]
         return [job for jobs in (yield from gather(plans)) for job in jobs]
+    encoded = yield from _fetch(shard, lies, lambda at: grid.coords(present)[at], extent)
+    cells = np.arange(len(lies)) if len(lies) == len(present) else np.where(present, present.cumsum() - 1, -1)
+    return grid.jobs(cells, Parts(encoded), target)
+
+
+def _read_chunk(
+    shard: Shard,
+    index: ShardIndex,
+    axes: Sequence[AxisProjection],
+    target: np.ndarray[Any, Any],
+    extent: ByteRange | None,
+) -> Plan[list[DecodeJob]]:
+    """Plan to read (part of) one inner chunk: as for many, without the arrays that many are worth."""
+    coords = tuple(int(axis.chunks[0]) for axis in axes)
+    lies = index.entry(
+        to_linear(coords, shard.chunks_per_shard), shard_nbytes=None if extent is None else extent.nbytes
+    )
+    if lies is None:
+        target[...] = shard.spec.fill_value
+        return []
+    encoded = yield from _fetch(shard, [lies], lambda _: coords, extent)
+    parts = box_slices(tuple(axis.part(at)[0] for axis, at in zip(axes, coords, strict=True)))
+    cells = np.zeros((1,) * len(axes), np.int64)
+    return [DecodeJob(shard.inner, Parts(encoded), cells, parts, target, coords)]
+
+
+def _fetch(
+    shard: Shard, lies: list[ByteRange], coords_of: Callable[[int], Coords], extent: ByteRange | None
+) -> Plan[Sequence[Buffer]]:
+    """Plan to read encoded inner chunks, each of which is then there to its last byte."""
     # Of a chunk larger than any can be, the last byte alone: it tells whether the entry is out of bounds.
     limit = shard.inner.max_encoded_nbytes
-    asked = lies
-    if int(table[:, 1].max()) > limit:
-        asked = [
-            part if part.nbytes <= limit else ByteRange(part.offset + part.nbytes - 1, 1) for part in lies
-        ]
+    asked = [part if part.nbytes <= limit else ByteRange(part.offset + part.nbytes - 1, 1) for part in lies]
     answer = yield list(asked) if extent is None else [within(part, extent) for part in asked]
     if answer is None:
         raise deleted()
     for at, (part, cut, encoded) in enumerate(zip(lies, asked, answer, strict=True)):
         if len(encoded) != cut.nbytes:
             shard_nbytes = part.offset + len(encoded) if len(encoded) else None
-            coords = grid.coords(present)[at]
-            raise entry_error("entry_out_of_bounds", (part.offset, part.nbytes), coords, shard_nbytes)
+            raise entry_error("entry_out_of_bounds", (part.offset, part.nbytes), coords_of(at), shard_nbytes)
         if cut is not part:
-            raise too_large(part.nbytes, limit, grid.coords(present)[at])
-    cells = np.arange(len(lies)) if len(lies) == len(present) else np.where(present, present.cumsum() - 1, -1)
-    return grid.jobs(cells, Parts(answer), target)
+            raise too_large(part.nbytes, limit, coords_of(at))
+    return answer
 
 
 def read_held(
@@ -117,7 +145,7 @@ def read_held(
 ) -> list[DecodeJob]:
     """Read part of a shard whose bytes are at hand; as `read_shard`, without a conversation."""
     index = cut_index(shard, encoded)
-    grid = _Grid.over(shard, box)
+    grid = _Grid.over(shard, project(box, shard.inner.spec.shape))
     limit = shard.inner.max_encoded_nbytes
     present, table = index.lookup(grid.linear, shard_nbytes=len(encoded), largest_nbytes=limit)
     if not present.all():
@@ -152,8 +180,7 @@ class _Grid:
     linear: np.ndarray[Any, np.dtype[np.int64]]
 
     @classmethod
-    def over(cls, shard: Shard, box: Box) -> _Grid:
-        axes = project(box, shard.inner.spec.shape)
+    def over(cls, shard: Shard, axes: tuple[AxisProjection, ...]) -> _Grid:
         return cls(shard, axes, linear_chunks(axes, shard.chunks_per_shard))
 
     def coords(self, present: np.ndarray[Any, Any]) -> list[Coords]:
