@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-_VERBS: Final = {"bench": "conformance.bench.command"}
+_VERBS: Final = {"bench": "conformance.bench.command", "generate": "conformance.generate"}
 """Each verb's module, which defines `command`."""
 
 

@@ -1,0 +1,1 @@
+"""The conformance suite's vectors: the modules that define them by subject, and the loader that reads them."""
