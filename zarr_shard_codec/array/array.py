@@ -17,11 +17,13 @@ import numpy as np
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.nodes import join_key
 from zarr_shard_codec.array.resizing import check_new_shape, clear_beyond, write_shape
+from zarr_shard_codec.array.values import as_block
+from zarr_shard_codec.array.write_options import Locking, WriteStrategy, check_write_options
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.grid import ChunkOrder, Coords, grid_counts
 from zarr_shard_codec.core.plans import bounds_of
-from zarr_shard_codec.core.selection import Box, Selection, new_block, parse_selection, project, view
+from zarr_shard_codec.core.selection import Box, new_block, parse_selection, project, view
 from zarr_shard_codec.engine.run import ReadTask, WriteTask, read_objects, write_objects
 from zarr_shard_codec.errors import UsageError
 from zarr_shard_codec.stores.protocols import Store, waits_for_network
@@ -47,6 +49,8 @@ class ShardedArray:
         `r` refuses every write; `r+` reads and writes.
     chunk_order
         In which order new shards hold their inner chunks.
+    write_strategy, durable, lock
+        How shards are written; see `open`.
     """
 
     def __init__(
@@ -57,6 +61,9 @@ class ShardedArray:
         *,
         mode: Mode = "r",
         chunk_order: ChunkOrder = "lexicographic",
+        write_strategy: WriteStrategy = "replace",
+        durable: bool = False,
+        lock: Locking = "auto",
     ) -> None:
         if mode not in ("r", "r+"):
             raise UsageError("invalid_argument", f'mode: expected "r" or "r+", found {mode!r}')
@@ -65,7 +72,11 @@ class ShardedArray:
         self.mode: Final = mode
         self.metadata = metadata
         self.chunk_order: Final = chunk_order
+        self.write_strategy: Final = write_strategy
+        self.durable: Final = durable
+        self.lock: Final = lock
         self.chain: Final[CodecChain] = metadata.chain.with_chunk_order(chunk_order)
+        check_write_options(write_strategy, durable, lock)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -139,7 +150,10 @@ class ShardedArray:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel without the codecs, which are built anew: Dask sends arrays between processes."""
-        return _reopen, (self.store, self.path, self.metadata, self.mode, self.chunk_order)
+        options = {
+            name: getattr(self, name) for name in ("mode", "chunk_order", "write_strategy", "durable", "lock")
+        }
+        return _reopen, (self.store, self.path, self.metadata, options)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -217,7 +231,7 @@ class ShardedArray:
         """
         self._require_writable()
         wanted = parse_selection(selection, self.shape)
-        block = _as_block(value, wanted, self.dtype)
+        block = as_block(value, wanted, self.dtype)
         write_objects(self.store, self._write_tasks(wanted.box, block))
 
     async def write(self, selection: Any, value: Any) -> None:
@@ -280,47 +294,5 @@ class ShardedArray:
             raise UsageError("read_only", 'the array is open for reading only; open it with mode="r+"')
 
 
-def _reopen(
-    store: Store, path: str, metadata: ArrayMetadata, mode: Mode, chunk_order: ChunkOrder
-) -> ShardedArray:
-    return ShardedArray(store, path, metadata, mode=mode, chunk_order=chunk_order)
-
-
-def _as_block(value: Any, wanted: Selection, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    given = np.asarray(value) if isinstance(value, np.ndarray | np.generic) else _from_python(value, dtype)
-    try:
-        block = wanted.block(given)
-    except ValueError:
-        raise UsageError(
-            "value_shape_mismatch",
-            f"expected a value that broadcasts to {wanted.result_shape}, found shape {given.shape}",
-        ) from None
-    # Integers go by their values: NumPy counts int64 → int32 as the same kind, and wraps.
-    integers = given.dtype.kind in "iu" and dtype.kind in "iu"
-    if np.can_cast(given.dtype, dtype, "safe" if integers else "same_kind"):
-        return block.astype(dtype, copy=False)
-    converted = block.astype(dtype) if integers else None
-    if converted is None or (converted != block).any():
-        found = "" if converted is None else f", {block[converted != block][0]} among them"
-        raise UsageError(
-            "value_type_mismatch",
-            f"expected values that {dtype} can hold, found {given.dtype}{found}",
-            hint="Convert it first, value.astype(…), to say what is to be done with values that do not fit.",
-        )
-    return converted
-
-
-def _from_python(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Take numbers and lists of them, whose NumPy type says little of what they hold."""
-    try:
-        plain = np.asarray(value)
-    except ValueError as error:  # lists of unequal lengths
-        raise UsageError("value_shape_mismatch", f"expected numbers, or lists of them: {error}") from None
-    if np.can_cast(plain.dtype, dtype, "same_kind") or plain.dtype.kind in "iuO":
-        try:
-            return np.asarray(value, dtype)
-        except (OverflowError, ValueError, TypeError) as error:
-            raise UsageError(
-                "value_type_mismatch", f"expected values that {dtype} can hold: {error}"
-            ) from None
-    return plain
+def _reopen(store: Store, path: str, metadata: ArrayMetadata, options: dict[str, Any]) -> ShardedArray:
+    return ShardedArray(store, path, metadata, **options)

@@ -27,6 +27,7 @@ from zarr_shard_codec.array.nodes import (
     read_document,
     require_array,
 )
+from zarr_shard_codec.array.write_options import Locking, WriteStrategy
 from zarr_shard_codec.core.config import DEFAULT_INDEX_CODECS
 from zarr_shard_codec.core.config import NAME as SHARDING
 from zarr_shard_codec.core.data_types import (
@@ -58,6 +59,9 @@ def open(  # noqa: A001 - the field's name for it, used as zsc.open
     path: str = "",
     metadata: ArrayMetadata | Mapping[str, JSON] | bytes | None = None,
     chunk_order: ChunkOrder = "lexicographic",
+    write_strategy: WriteStrategy = "replace",
+    durable: bool = False,
+    lock: Locking = "auto",
 ) -> ShardedArray:
     """Open an array: sharded or not, Zarr v3 or v2.
 
@@ -75,6 +79,26 @@ def open(  # noqa: A001 - the field's name for it, used as zsc.open
         is then not touched.
     chunk_order
         In which order new shards hold their inner chunks: `lexicographic`, `morton` or `reverse`.
+    write_strategy
+        How a shard is changed in part. It never enters the metadata, and every reader reads the result.
+
+        - `replace`: the shard is written anew and takes the old one's place, atomically.
+        - `append` (local files): new inner chunks and a new index go to the end of the file; nothing old is
+          overwritten, and nothing but the index and inner chunks that change in part is read. The file grows
+          until it is compacted.
+        - `in_place` (local files, inner chunks of fixed encoded size): inner chunks are overwritten where
+          they stand. Not atomic: a reader in between, or a crash, may find a mixture of old and new bytes.
+
+        Shards that are new, that the write covers, or that an `in_place` write has no place in, are replaced.
+    durable
+        Whether a write waits until the disk has it (local files). Without, a power failure may lose what was
+        written last; a killed process never does.
+    lock
+        How writers of one shard take turns, besides the threads and coroutines of this process, which
+        always do. `"auto"`: on local files, by a lock that holds across processes and dies with its holder;
+        on stores with conditional requests, by those; on others, writes to a part of a shard are refused.
+        None: not at all, so that of two writers at the same moment one loses its update. A factory, such as
+        `dask.distributed.Lock`: called with the shard's name, it returns a context manager.
 
     Returns
     -------
@@ -96,7 +120,16 @@ def open(  # noqa: A001 - the field's name for it, used as zsc.open
         metadata = require_array(store, path)
     elif not isinstance(metadata, ArrayMetadata):
         metadata = ArrayMetadata.from_json(metadata)
-    return ShardedArray(store, path, metadata, mode=mode, chunk_order=chunk_order)
+    return ShardedArray(
+        store,
+        path,
+        metadata,
+        mode=mode,
+        chunk_order=chunk_order,
+        write_strategy=write_strategy,
+        durable=durable,
+        lock=lock,
+    )
 
 
 async def open_async(path_or_store: Any, mode: Mode = "r", **options: Any) -> ShardedArray:
@@ -123,12 +156,15 @@ def create(
     exist: Exist = "error",
     path: str = "",
     chunk_order: ChunkOrder = "lexicographic",
+    write_strategy: WriteStrategy = "replace",
+    durable: bool = False,
+    lock: Locking = "auto",
 ) -> ShardedArray:
     """Create a sharded array; only its metadata is written.
 
     Parameters
     ----------
-    path_or_store, path, chunk_order
+    path_or_store, path, chunk_order, write_strategy, durable, lock
         As for `open`.
     shape
         Elements along each axis; an integer for one axis.
@@ -199,8 +235,17 @@ def create(
     metadata = ArrayMetadata.from_json(document)
     # What codecs fill in (blosc's typesize) is written as well.
     metadata = replace(metadata, codecs=tuple(metadata.chain.to_metadata()))
-    store = resolve(path_or_store)
-    array = ShardedArray(store, path, metadata, mode="r+", chunk_order=chunk_order)
+    array = open(
+        path_or_store,
+        "r+",
+        path=path,
+        metadata=metadata,
+        chunk_order=chunk_order,
+        write_strategy=write_strategy,
+        durable=durable,
+        lock=lock,
+    )
+    store = array.store
     written = metadata.to_bytes()  # or refused, before anything is deleted
 
     if exist == "replace":

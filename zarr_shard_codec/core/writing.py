@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from zarr_shard_codec.core.pieces import Segments, splice
 from zarr_shard_codec.core.plans import Plan, Shard, bounds_of, covers, cut_index
 from zarr_shard_codec.core.ranges import WHOLE, Buffer
 from zarr_shard_codec.core.selection import Box, linear_chunks, project, view
+
+WriteStrategy = Literal["replace", "append", "in_place"]
+"""How a shard is changed in part: see `write_shard`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Hashable
-from typing import Final
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
+from typing import Any, Final, Literal
 from weakref import WeakValueDictionary
 
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.protocols import Store
+
+LockFactory = Callable[[str], AbstractContextManager[Any]]
+"""Called with an object's name, the same in every process; gives a lock that is not yet held."""
+
+Locking = Literal["auto"] | LockFactory | None
+"""How writers of one object take turns; see `array.open`."""
 
 _locks: Final[WeakValueDictionary[Hashable, threading.Lock]] = WeakValueDictionary()
 _guard = threading.Lock()
