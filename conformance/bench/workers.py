@@ -1,16 +1,15 @@
 """One process for each subject, and calls into it.
 
-Owns the processes. A subject has one to itself, idle while the others are measured: memory, threads and
-settings of one library cannot speed up or slow down another.
+Owns which runner a process has. A subject has one to itself, idle while the others are measured: memory,
+threads and settings of one library cannot speed up or slow down another.
 """
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import traceback
-from multiprocessing.connection import Connection
+from functools import partial
 from typing import Any, Final
+
+from conformance.processes import Process, ProcessDiedError, RemoteError
 
 LIMIT: Final = "limit"
 """The name of the worker that does not go through Zarr."""
@@ -31,11 +30,7 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        context = multiprocessing.get_context("spawn")  # a fork would share what was imported here
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(name, theirs), name=name, daemon=True)
-        self._process.start()
-        theirs.close()
+        self._process = Process(partial(_make_runner, name), name)
 
     def call(self, method: str, *args: Any, **options: Any) -> Any:
         """Call a method and wait for what it returns.
@@ -46,40 +41,13 @@ class Worker:
             The method raised, or the process ended.
         """
         try:
-            self._connection.send((method, args, options))
-            good, result = self._connection.recv()
-        except (EOFError, OSError):
-            self._process.join()
-            raise SubjectError(f"its process ended with status {self._process.exitcode}") from None
-        if not good:
-            raise SubjectError(result)
-        return result
+            return self._process.call(method, *args, **options)
+        except (RemoteError, ProcessDiedError) as error:
+            raise SubjectError(str(error)) from None
 
     def close(self) -> None:
         """End the process."""
-        with contextlib.suppress(OSError):
-            self._connection.send(None)
-        self._connection.close()
-        self._process.join()
-
-
-def _serve(name: str, connection: Connection) -> None:
-    runner = None
-    while True:
-        try:
-            message = connection.recv()
-        except EOFError:
-            return
-        if message is None:
-            return
-        method, args, options = message
-        try:
-            if runner is None:
-                runner = _make_runner(name)
-            answer = (True, getattr(runner, method)(*args, **options))
-        except Exception as error:  # noqa: BLE001 - whatever a subject raises is its result
-            answer = (False, traceback.format_exception_only(error)[-1].strip())
-        connection.send(answer)
+        self._process.close()
 
 
 def _make_runner(name: str) -> Any:

@@ -1,0 +1,1 @@
+"""`python -m conformance run`: every implementation reads, writes and updates the same arrays."""
