@@ -146,7 +146,7 @@ def _mutator(name: str) -> dict[str, Callable[[bytes, int, int], bytes]]:
         return {}
     from documents import mutated
 
-": mutated}
+    return {"custom_mutator": mutated}
 
 
 def main() -> int:
