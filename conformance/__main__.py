@@ -7,7 +7,11 @@ from typing import Final
 
 import click
 
-_VERBS: Final = {"bench": "conformance.bench.command", "generate": "conformance.generate"}
+_VERBS: Final = {
+    "bench": "conformance.bench.command",
+    "generate": "conformance.generate",
+    "report": "conformance.report.command",
+}
 """Each verb's module, which defines `command`."""
 
 
