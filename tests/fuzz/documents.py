@@ -106,7 +106,7 @@ def mutated(data: bytes, max_nbytes: int, seed: int) -> bytes:
 def _changed(document: Any, random: Random) -> Any:
     places = list(_places(document))
     if not places:
-        return random.choice(VALUES)
+        return _value(random)
     parent, at = random.choice(places)
     other = random.choice(places)
     action = random.randrange(7)
@@ -117,14 +117,18 @@ def _changed(document: Any, random: Random) -> Any:
     elif action == 2:
         parent[at] = [parent[at]] * random.choice([0, 1, 2, 33])
     elif action == 3 and isinstance(parent, list):
-        parent.insert(at, random.choice(VALUES))
+        parent.insert(at, _value(random))
     elif action == 4 and isinstance(parent, dict):
         parent[random.choice([v for v in VALUES if isinstance(v, str)])] = parent[at]
     elif action == 5 and type(parent[at]) is int:
         parent[at] += random.choice([-1, 1, 2**31, -(2**63), 2**63])
     else:
-        parent[at] = random.choice(VALUES)
-    return json.loads(json.dumps(document))  # VALUES are shared, and must not be changed
+        parent[at] = _value(random)
+    return json.loads(json.dumps(document))  # no part of it stands in two places
+
+
+def _value(random: Random) -> Any:
+    return json.loads(json.dumps(random.choice(VALUES)))
 
 
 def _places(value: Any) -> Any:

@@ -75,6 +75,7 @@ class Result(NamedTuple):
     coverage: int
     found: Path | None
     log: str
+    """The end of what libFuzzer says."""
 
 
 def replay(names: list[str]) -> int:
@@ -123,7 +124,7 @@ def fuzz(name: str, seconds: float) -> Result:
             raise RuntimeError(f"{name}: the fuzzer itself failed:\n{log[-4000:]}")
     counts = re.findall(r"^#(\d+)\s", log, re.MULTILINE)
     coverage = re.findall(r"\bcov: (\d+)", log)
-    return Result(name, int(counts[-1]), int(coverage[-1]), kept, log)
+    return Result(name, int(counts[-1]), int(coverage[-1]), kept, log[-4000:])
 
 
 def inside(name: str, options: list[str]) -> None:
@@ -163,12 +164,13 @@ def main() -> int:
     if arguments.replay:
         return min(replay(names), 1)
     seconds = 60 * arguments.minutes * arguments.processes / len(names)
+    broken = False
     with ThreadPoolExecutor(arguments.processes) as pool:
-        results = list(pool.map(lambda name: fuzz(name, seconds), names))
-    for result in results:
-        print(f"{result.target}: {result.executions} inputs, {result.coverage} places reached", end="")
-        print(f"; BROKEN by {result.found}\n{result.log[-4000:]}" if result.found else "; nothing found")
-    return int(any(result.found for result in results))
+        for result in pool.map(lambda name: fuzz(name, seconds), names):
+            print(f"{result.target}: {result.executions} inputs, {result.coverage} places reached", end="; ")
+            print(f"BROKEN by {result.found}\n{result.log}" if result.found else "nothing found", flush=True)
+            broken |= result.found is not None
+    return int(broken)
 
 
 if __name__ == "__main__":
