@@ -22,6 +22,7 @@ NAMES = [
     "ZarrShardError",
     "create",
     "create_async",
+    "enable",
     "inspect",
     "open",
     "open_async",

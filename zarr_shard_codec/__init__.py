@@ -31,6 +31,7 @@ __all__ = [
     "ZarrShardError",
     "create",
     "create_async",
+    "enable",
     "inspect",
     "open",
     "open_async",
@@ -41,6 +42,7 @@ __all__ = [
 
 # All but the errors is loaded when it is first asked for: reading needs no packing, `--help` no NumPy.
 if TYPE_CHECKING:
+    from zarr_shard_codec.adapters.zarr_python import enable
     from zarr_shard_codec.array.array import ShardedArray
     from zarr_shard_codec.array.opening import create, create_async, open, open_async  # noqa: A004
     from zarr_shard_codec.array.surveys import inspect, verify
@@ -52,6 +54,7 @@ else:
         "ShardingCodec": "codecs.sharding_indexed",
         "create": "array.opening",
         "create_async": "array.opening",
+        "enable": "adapters.zarr_python",
         "inspect": "array.surveys",
         "open": "array.opening",
         "open_async": "array.opening",

@@ -1,0 +1,266 @@
+"""What zarr-python's selections name of one chunk, as boxes.
+
+Owns the forms in which the host hands a selection of a chunk down: integers and slices; index arrays an axis,
+alone or as an open mesh; points. The box is what plans know; what lies between a box and lists of indices is
+picked in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from zarr_shard_codec.core.selection import Box
+
+Array = np.ndarray[Any, Any]
+_Indices = np.ndarray[Any, np.dtype[np.intp]]
+_Index = slice | _Indices
+"""Some positions along one axis: a slice where that says it, which NumPy copies by much faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basic:
+    """Integers and slices.
+
+    Attributes
+    ----------
+    box
+        The elements.
+    to_box
+        A basic index that brings an array of NumPy's result shape to the box's: new axes for integers.
+    """
+
+    box: Box
+    to_box: tuple[slice | None, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of NumPy's result."""
+        return tuple(
+            len(wanted) for wanted, item in zip(self.box, self.to_box, strict=True) if item is not None
+        )
+
+    def as_fancy(self) -> Orthogonal:
+        """The same as lists of indices."""
+        return Orthogonal(tuple(map(np.array, self.box)), self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A box that is read for some elements of a fancy selection.
+
+    Attributes
+    ----------
+    box
+        What is read.
+    within
+        Which elements of the box's block are wanted.
+    landing
+        Which elements of the selection's block they are.
+    """
+
+    box: Box
+    within: tuple[_Index, ...]
+    landing: tuple[_Index, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Orthogonal:
+    """One list of indices an axis, each combined with each.
+
+    Attributes
+    ----------
+    indices
+        The indices along each axis, in any order, perhaps repeated.
+    shape
+        Shape of NumPy's result; its elements in C order are those of the block.
+    """
+
+    indices: tuple[_Indices, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def block_shape(self) -> tuple[int, ...]:
+        """Shape of the block of wanted elements: one axis for each of the chunk's."""
+        return tuple(map(len, self.indices))
+
+    def pieces(self, inner_chunk_shape: Sequence[int]) -> Iterator[Piece]:
+        """Boxes that touch no inner chunk but those that are needed."""
+        axes = [list(_runs(*axis)) for axis in zip(self.indices, inner_chunk_shape, strict=True)]
+        for runs in product(*axes):
+            yield Piece(*(tuple(part) for part in zip(*runs, strict=True)))
+
+    def cover(self, inner_chunk_shape: Sequence[int], shape: Sequence[int]) -> Piece:
+        """One box of whole inner chunks for everything."""
+        box = tuple(map(_cover, self.indices, inner_chunk_shape, shape))
+        within = (_tidy(indices - wanted.start) for indices, wanted in zip(self.indices, box, strict=True))
+        return Piece(box, tuple(within), (slice(None),) * len(box))
+
+    def take(self, block: Array, within: tuple[_Index, ...]) -> Array:
+        """Pick from a box's block."""
+        for axis, index in enumerate(within):
+            if isinstance(index, slice):
+                block = block[(slice(None),) * axis + (index,)]
+            else:
+                block = block.take(index, axis)
+        return block
+
+    def put(self, block: Array, where: tuple[_Index, ...], values: Array) -> None:
+        """Set elements of a block."""
+        if sum(not isinstance(index, slice) for index in where) < 2:
+            block[where] = values
+            return
+        axes = (
+            np.arange(*index.indices(size)) if isinstance(index, slice) else index
+            for index, size in zip(where, block.shape, strict=True)
+        )
+        block[np.ix_(*axes)] = values
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Elements one by one.
+
+    Attributes
+    ----------
+    coords
+        Their coordinates: one flat array an axis.
+    shape
+        Shape of NumPy's result.
+    """
+
+    coords: tuple[_Indices, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def block_shape(self) -> tuple[int, ...]:
+        """Shape of the block of wanted elements: flat."""
+        return (prod(self.shape),)
+
+    def pieces(self, inner_chunk_shape: Sequence[int]) -> Iterator[Piece]:
+        """One box for the points of each inner chunk."""
+        chunks = np.stack([at // size for at, size in zip(self.coords, inner_chunk_shape, strict=True)])
+        _, group = np.unique(chunks, axis=1, return_inverse=True)
+        group = group.reshape(-1)  # NumPy 2.0 gave it another shape
+        order = np.argsort(group, kind="stable")
+        for members in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+            own = [at[members] for at in self.coords]
+            box = tuple(range(int(at.min()), int(at.max()) + 1) for at in own)
+            within = tuple(at - wanted.start for at, wanted in zip(own, box, strict=True))
+            yield Piece(box, within, (members,))
+
+    def cover(self, inner_chunk_shape: Sequence[int], shape: Sequence[int]) -> Piece:
+        """One box of whole inner chunks for everything."""
+        box = tuple(map(_cover, self.coords, inner_chunk_shape, shape))
+        within = tuple(at - wanted.start for at, wanted in zip(self.coords, box, strict=True))
+        return Piece(box, within, (slice(None),))
+
+    def take(self, block: Array, within: tuple[_Index, ...]) -> Array:
+        """Pick from a box's block."""
+        picked: Array = block[within]
+        return picked
+
+    def put(self, block: Array, where: tuple[_Index, ...], values: Array) -> None:
+        """Set elements of a block."""
+        block[where] = values
+
+
+Fancy = Orthogonal | Points
+
+
+def parse(selection: Any, shape: Sequence[int]) -> Basic | Fancy | None:
+    """Understand a selection of a chunk of `shape` as the host's indexers make them; None: it is none."""
+    items = selection if isinstance(selection, tuple) else (selection,)
+    if len(items) < len(shape):
+        items = (*items, *(slice(None),) * (len(shape) - len(items)))
+    if len(items) > len(shape):
+        return None
+    box: list[range] = []
+    to_box: list[slice | None] = []
+    for item, size in zip(items, shape, strict=True):
+        if isinstance(item, slice):
+            box.append(range(*item.indices(size)))
+            to_box.append(slice(None))
+        elif isinstance(item, int | np.integer):
+            box.append(range(int(item), int(item) + 1))
+            to_box.append(None)
+        else:
+            return _parse_fancy(items, shape)
+    return Basic(tuple(box), tuple(to_box))
+
+
+def _parse_fancy(items: Sequence[Any], shape: Sequence[int]) -> Basic | Fancy | None:
+    given = [item if isinstance(item, slice | int | np.integer) else np.asarray(item) for item in items]
+    arrays = [item for item in given if isinstance(item, np.ndarray)]
+    if any(array.dtype.kind not in "iub" for array in arrays):
+        return None
+    if len(arrays) == len(shape) > 1 and all(array.dtype.kind != "b" for array in arrays):
+        together = np.broadcast_shapes(*(array.shape for array in arrays))
+        if not _is_mesh(arrays):
+            return Points(tuple(np.broadcast_to(array, together).reshape(-1) for array in arrays), together)
+        return _orthogonal([array.reshape(-1) for array in arrays], together)
+    if any(array.ndim != 1 for array in arrays):
+        return None
+    indices: list[_Indices] = []
+    kept: list[int] = []
+    for item, size in zip(given, shape, strict=True):
+        if isinstance(item, slice):
+            indices.append(np.arange(*item.indices(size)))
+        elif isinstance(item, np.ndarray):
+            indices.append(np.flatnonzero(item) if item.dtype.kind == "b" else item)
+        else:
+            indices.append(np.array([item]))
+            continue
+        kept.append(len(indices[-1]))
+    return _orthogonal(indices, tuple(kept))
+
+
+def _orthogonal(indices: Sequence[Array], shape: tuple[int, ...]) -> Basic | Orthogonal:
+    tidied = [_tidy(along.astype(np.intp, copy=False)) for along in indices]
+    if len(shape) == len(indices) and all(isinstance(index, slice) for index in tidied):
+        box = tuple(range(*index.indices(index.stop)) for index in tidied if isinstance(index, slice))
+        return Basic(box, (slice(None),) * len(box))
+    return Orthogonal(tuple(along.astype(np.intp, copy=False) for along in indices), shape)
+
+
+def _is_mesh(arrays: Sequence[Array]) -> bool:
+    return all(
+        array.ndim == len(arrays) and array.size == array.shape[axis] for axis, array in enumerate(arrays)
+    )
+
+
+def _tidy(indices: _Indices) -> _Index:
+    """A slice, where the indices are one that ascends."""
+    if not len(indices):
+        return slice(0, 0, 1)
+    first, last = int(indices[0]), int(indices[-1])
+    step = 1 if len(indices) == 1 else int(indices[1]) - first
+    if step < 1 or (np.diff(indices) != step).any():
+        return indices
+    return slice(first, last + 1, step)
+
+
+def _runs(indices: _Indices, chunk_size: int) -> Iterator[tuple[range, _Index, _Index]]:
+    """Cut indices where there are inner chunks between them that nobody wants.
+
+    Gives for each run the range that is read, which of it is wanted, and which of the indices that is.
+    """
+    tidy = _tidy(indices)
+    if isinstance(tidy, slice):
+        yield range(tidy.start, tidy.stop, tidy.step), slice(None), slice(None)
+        return
+    order = np.argsort(indices, kind="stable")
+    for positions in np.split(order, np.flatnonzero(np.diff(indices[order] // chunk_size) > 1) + 1):
+        own = indices[positions]
+        wanted = range(int(own[0]), int(own[-1]) + 1)
+        yield wanted, _tidy(own - wanted.start), _tidy(positions)
+
+
+def _cover(indices: _Indices, chunk_size: int, size: int) -> range:
+    low = int(indices.min()) // chunk_size * chunk_size
+    return range(low, min(size, (int(indices.max()) // chunk_size + 1) * chunk_size))

@@ -1,0 +1,87 @@
+"""One writer at a time for each object that only the host can reach: threads and coroutines alike.
+
+Owns who waits for whom within this process. What the engine reaches by itself has the engine's locks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+
+_guard = threading.Lock()
+_waiting: Final[dict[str, deque[Future[None]]]] = {}
+"""Who waits for each object that somebody is writing."""
+
+
+def name_of(getter: Any) -> str:
+    """The name of what a setter writes: the same for everyone who writes it, as far as stores can tell."""
+    store = getattr(getter, "store", None)
+    return f"{id(getter)}" if store is None else f"{type(store).__name__}:{store}:{getter.path}"
+
+
+@contextmanager
+def turn(name: str) -> Iterator[None]:
+    """Hold an object for the block, in a thread that may wait."""
+    _ask(name).result()
+    try:
+        yield
+    finally:
+        _pass_on(name)
+
+
+@asynccontextmanager
+async def turn_async(name: str) -> AsyncIterator[None]:
+    """Hold an object for the block, in a coroutine of any loop."""
+    mine = _ask(name)
+    try:
+        await asyncio.wrap_future(mine)
+    except asyncio.CancelledError:
+        if not mine.cancel():  # it had come already
+            _pass_on(name)
+        raise
+    try:
+        yield
+    finally:
+        _pass_on(name)
+
+
+def _ask(name: str) -> Future[None]:
+    mine: Future[None] = Future()
+    with _guard:
+        queue = _waiting.get(name)
+        if queue is not None:
+            queue.append(mine)
+            return mine
+        _waiting[name] = deque()
+    mine.set_result(None)
+    return mine
+
+
+def _pass_on(name: str) -> None:
+    with _guard:
+        queue = _waiting[name]
+        while queue:
+            following = queue.popleft()
+            if following.set_running_or_notify_cancel():
+                break
+        else:
+            del _waiting[name]
+            return
+    following.set_result(None)
+
+
+def _forget() -> None:
+    # Whoever held or awaited an object in the parent does not exist in a forked child.
+    global _guard  # noqa: PLW0603
+    _guard = threading.Lock()
+    _waiting.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

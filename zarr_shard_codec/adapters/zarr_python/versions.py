@@ -1,0 +1,73 @@
+"""zarr-python's versions: which ones the adapter knows, and what differs between them.
+
+Owns every line that depends on the version. It must import under any version, known or not: zarr-python
+loads our entry points whether or not anybody has turned the adapter on.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import Any, Final
+
+from zarr_shard_codec.core.grid import ChunkOrder
+from zarr_shard_codec.errors import UsageError
+from zarr_shard_codec.stores.protocols import Coalescing
+
+OLDEST: Final = (3, 1, 6)
+"""The oldest version that the adapter's tests run with."""
+BEFORE: Final = (4,)
+"""The first version that nobody has looked at."""
+
+_INSTALL: Final = "pip install 'zarr-shard-codec[zarr]'"
+_ORDERS: Final[dict[str, ChunkOrder]] = {
+    "morton": "morton",
+    "lexicographic": "lexicographic",
+    "unordered": "lexicographic",
+}
+"""zarr-python's names of the orders in which inner chunks are written, and ours."""
+
+
+def refusal() -> UsageError | None:
+    """Why the adapter cannot run here: `missing_extra`. None if it can."""
+    try:
+        version = import_module("zarr").__version__
+    except ImportError:
+        return UsageError("missing_extra", "zarr-python is not installed", hint=_INSTALL)
+    if OLDEST <= tuple(map(int, re.findall(r"\d+", version)[:3])) < BEFORE:
+        return None
+    return UsageError(
+        "missing_extra",
+        f"expected zarr-python {'.'.join(map(str, OLDEST))} to 3.x, found {version}",
+        hint=f"{_INSTALL} installs a version that is known.",
+    )
+
+
+def read_results(missing: list[bool]) -> Any:
+    """What a pipeline returns from `read`: nothing in 3.1, whether each object was there from 3.2 on."""
+    codec = import_module("zarr.abc.codec")
+    if not hasattr(codec, "GetResult"):
+        return None
+    return tuple(codec.GetResult(status="missing" if lacking else "present") for lacking in missing)
+
+
+def coalescing(config: Any) -> Coalescing:
+    """When ranges are read as one, by an array's configuration; from 3.3 on users can say so."""
+    gap = getattr(config, "sharding_coalesce_max_gap_bytes", 1 << 20)
+    return Coalescing(gap, getattr(config, "sharding_coalesce_max_bytes", 16 << 20))
+
+
+def chunk_order(codec: Any) -> ChunkOrder | None:
+    """In which order zarr-python's sharding codec writes inner chunks; None for one that ours has not."""
+    return _ORDERS.get(order_name(codec))
+
+
+def order_name(codec: Any) -> str:
+    """The host's name of that order. Until 3.2 it knew one."""
+    return str(getattr(codec, "subchunk_write_order", "morton"))
+
+
+def default_pipeline_path() -> str:
+    """The codec pipeline that zarr-python uses unless somebody says otherwise."""
+    path: str = import_module("zarr").config.defaults[0]["codec_pipeline"]["path"]
+    return path
