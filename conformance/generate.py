@@ -20,12 +20,38 @@ os.environ["RAYON_NUM_THREADS"] = "1"
 
 import click
 
-from conformance.cases import index
-from conformance.cases.corpus import VECTORS, Maker, corpus, load
+from conformance.cases import (
+    broken_bytes,
+    broken_chunks,
+    broken_metadata,
+    codecs,
+    data_types,
+    documents,
+    edges,
+    empty,
+    index,
+    layout,
+    nesting,
+    silent,
+)
+from conformance.cases.corpus import VECTORS, corpus, load
 from conformance.cases.cross_check import faults
-from conformance.cases.draft import HAND, Draft, read_files
+from conformance.cases.draft import Draft
 
-HAND_MADE: Final = (index,)
+HAND_MADE: Final = (
+    index,
+    layout,
+    empty,
+    edges,
+    documents,
+    data_types,
+    codecs,
+    nesting,
+    broken_metadata,
+    broken_bytes,
+    broken_chunks,
+    silent,
+)
 """The modules whose vectors need no other implementation."""
 
 

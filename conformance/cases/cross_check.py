@@ -13,8 +13,34 @@ from conformance.cases.corpus import Case, Expect
 Axes = tuple[int | slice, ...]
 Read = Callable[[Axes], Any]
 
-TENSORSTORE_DIFFERS: Final[dict[str, str]] = {}
-"""Vectors with `values` that tensorstore does not read, and why; each was looked at by hand."""
+_REFUSED_BY_TENSORSTORE: Final = {
+    "it takes no codec behind a sharding codec": (
+        "after-crc32c",
+        "after-crc32c-start-and-empty",
+        "after-gzip",
+        "after-gzip-crc32c",
+        "after-zstd",
+        "before-and-after",
+        "nested-crc32c-between",
+        "nested-gzip-between",
+    ),
+    "it reads a raw type's fill value in base64 alone, not as the list of bytes of the core specification": (
+        "fill-raw-list",
+        "type-r8",
+        "type-r24",
+        "type-r128",
+    ),
+    "it knows no data types of times": ("type-datetime64", "type-timedelta64"),
+    "it knows no codecs by the names numcodecs.*": tuple(
+        f"codec-numcodecs.{name}"
+        for name in (
+            *("adler32", "astype", "bitround", "blosc", "crc32", "crc32c", "delta", "fixedscaleoffset"),
+            *("fletcher32", "gzip", "lz4", "packbits", "quantize", "shuffle", "zlib", "zstd"),
+        )
+    ),
+}
+TENSORSTORE_DIFFERS: Final = {name: why for why, names in _REFUSED_BY_TENSORSTORE.items() for name in names}
+"""Vectors with `values` that tensorstore refuses, and why; each was looked at by hand."""
 
 
 def faults(case: Case) -> list[str]:
@@ -28,8 +54,10 @@ def faults(case: Case) -> list[str]:
     refused = TENSORSTORE_DIFFERS.get(case.name)
     if case.expect == "values":
         theirs = _compared("tensorstore", case, _tensorstore)
-        if bool(theirs) != bool(refused):
-            found += theirs or [f"tensorstore reads it now, though {refused}"]
+        if refused is None:
+            found += theirs
+        elif not theirs or not all("found refused" in fault for fault in theirs):
+            found.append(f"tensorstore: expected a refusal, since {refused}; found {theirs or 'the values'}")
     return found
 
 
@@ -68,7 +96,7 @@ def _reason(case: Case) -> str:
     try:
         zsc.open(case.array_path)[...]
     except zsc.MetadataError as error:
-        return " and ".join(problem.reason for problem in error.problems)
+        return " and ".join(sorted({problem.reason for problem in error.problems}))
     except zsc.ZarrShardError as error:
         return error.reason
     return "none: it is read"

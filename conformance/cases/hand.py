@@ -178,9 +178,7 @@ def assemble(
     return index + bytes(body) if location == "start" else bytes(body) + index
 
 
-def sharded(
-    inner: Sequence[int], encode: Encoder, *, fill: Array | None = None, **assembly: Any
-) -> Encoder:
+def sharded(inner: Sequence[int], encode: Encoder, *, fill: Array | None = None, **assembly: Any) -> Encoder:
     """Encode arrays as shards of inner chunks of shape `inner`; those of nothing but `fill` are empty."""
 
     def encoded(array: Array) -> bytes:

@@ -68,7 +68,8 @@ def _chains() -> Iterator[Draft]:
         ),
     }
     for name, (codecs, encode, words) in chains.items():
-        for location in ("end", "start"):
+        # At the start once for each way in which the encoded index differs in size or in form.
+        for location in ("end", "start") if name in ("plain", "crc32c-twice", "transposed") else ("end",):
             yield vector(
                 f"index-{name}" + ("-at-start" if location == "start" else ""),
                 f"An index at the {location}, {words}",
