@@ -134,7 +134,8 @@ def index_of(encode: Encoder, *counts: int) -> Callable[[Sequence[Entry]], bytes
 def pieces(array: Array, shape: Sequence[int]) -> Iterator[Array]:
     """Cut an array into pieces of `shape`, in C order."""
     for corner in product(*(range(0, n, c) for n, c in zip(array.shape, shape, strict=True))):
-        yield array[tuple(slice(at, at + c) for at, c in zip(corner, shape, strict=True))]
+        # With "..." a piece of a 0-d array is one as well; a scalar would lose its byte order in `big`.
+        yield array[(*(slice(at, at + c) for at, c in zip(corner, shape, strict=True)), ...)]
 
 
 def assemble(
