@@ -11,6 +11,7 @@ _VERBS: Final = {
     "bench": "conformance.bench.command",
     "generate": "conformance.generate",
     "report": "conformance.report.command",
+    "run": "conformance.run.command",
 }
 """Each verb's module, which defines `command`."""
 

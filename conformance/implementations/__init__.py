@@ -6,6 +6,7 @@ an absent library, a crash or a setting of one says nothing about the others.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -18,6 +19,11 @@ Document = dict[str, Any]
 """Array metadata: a parsed zarr.json."""
 Index = tuple[slice | int, ...]
 """What to read: for each axis a slice with start, stop and positive step, or an integer."""
+
+INTEGERS: Final = frozenset({"bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))})
+FLOATS: Final = frozenset({"float16", "float32", "float64", "complex64", "complex128"})
+CODECS: Final = frozenset({"blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "zstd"})
+"""Those that the specification and its registry of extensions describe, and everybody has."""
 
 OURS: Final = "zarr-shard-codec"
 
@@ -45,8 +51,7 @@ class Capabilities:
     writes, updates
         It writes sharded arrays, and changes parts of them.
     data_types
-        Names of the data types it knows; None is all that the core specification and this suite have.
-        `raw` stands for all raw types.
+        Names of the data types it knows; None is all. `r*` stands for `r8`, `r16`, …
     codecs
         Names of the codecs it knows; None is all.
     """
@@ -186,8 +191,7 @@ def command_place(program: Sequence[str], version: str) -> Place:
 
 def _type_name(data_type: Any) -> str:
     name = data_type.get("name") if isinstance(data_type, dict) else data_type
-    name = str(name)
-    return "raw" if name == "raw_bytes" or (name[:1] == "r" and name[1:].isdigit()) else name
+    return "r*" if re.fullmatch("r[0-9]+", str(name)) else str(name)
 
 
 def _codec_names(codecs: Any) -> set[str]:

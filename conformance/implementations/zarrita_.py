@@ -11,7 +11,7 @@ from zarrita.metadata import ArrayMetadata
 from zarrita.store import LocalStore
 
 from conformance.bench.subjects.zarrita_ import Zarrita as Subject
-from conformance.implementations import Array, Capabilities, Cost, Document, Index
+from conformance.implementations import CODECS, INTEGERS, Array, Capabilities, Cost, Document, Index
 from conformance.implementations.opened import Opened
 
 
@@ -22,15 +22,8 @@ class Zarrita(Opened):
     capabilities = Capabilities(
         steps=False,
         # Its class DataType, and its codec registry.
-        data_types=frozenset(
-            {
-                "bool",
-                *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
-                "float32",
-                "float64",
-            }
-        ),
-        codecs=frozenset({"blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "zstd"}),
+        data_types=INTEGERS | {"float32", "float64"},
+        codecs=CODECS,
     )
 
     def __init__(self) -> None:

@@ -16,7 +16,16 @@ from typing import Any, Final
 import numpy as np
 
 from conformance.cases.elements import dtype_of
-from conformance.implementations import AbsentError, Array, Capabilities, Cost, Document, Index
+from conformance.implementations import (
+    CODECS,
+    INTEGERS,
+    AbsentError,
+    Array,
+    Capabilities,
+    Cost,
+    Document,
+    Index,
+)
 from conformance.processes import ProcessDiedError
 
 _HOME: Final = Path(__file__).parent / "zarrita_js"
@@ -35,15 +44,8 @@ class ZarritaJs:
     capabilities = Capabilities(
         writes=False,
         updates=False,
-        data_types=frozenset(
-            {
-                "bool",
-                *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
-                "float32",  # float16 only where the engine has Float16Array
-                "float64",
-            }
-        ),
-        codecs=frozenset({"blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "zstd"}),
+        data_types=INTEGERS | {"float32", "float64"},  # float16 only where the engine has Float16Array
+        codecs=CODECS,
     )
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ import zarrs  # noqa: F401 - an absent zarrs shows here
 from conformance.bench.subjects.zarr_python import ZarrPython
 from conformance.implementations import Capabilities, Document
 from conformance.implementations.opened import Opened
-from conformance.implementations.zarr_python import Zarr
+from conformance.implementations.zarr_python import DATA_TYPES, Zarr
 
 
 class Zarrs(Opened):
@@ -20,7 +20,7 @@ class Zarrs(Opened):
     """
 
     language = "Rust"
-    capabilities = Capabilities(steps=False)  # of zarr-python's selections, the pipeline takes steps of 1
+    capabilities = Capabilities(steps=False, data_types=DATA_TYPES)
 
     def __init__(self) -> None:
         self._zarr = Zarr(ZarrPython("zarrs.ZarrsCodecPipeline"))
