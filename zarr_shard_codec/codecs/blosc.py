@@ -141,6 +141,14 @@ class BloscCodec:
             raise undecodable(self.name, str(error)) from error
         return decoded
 
+    def frame_nbytes(self, encoded: memoryview, *, max_nbytes: int) -> int:
+        """Size in bytes of the container that `encoded` begins with. See `FramedCodec`."""
+        if len(encoded) < HEADER.size:
+            raise undecodable(self.name, f"expected a header of {HEADER.size} bytes, found {len(encoded)}")
+        cbytes = int(HEADER.unpack_from(encoded)[-1])
+        self._checked_nbytes(encoded[:cbytes], max_nbytes)
+        return cbytes
+
     def decode_many(self, encoded: Pieces, nbytes: int) -> Buffer | None:
         """Decompress chunks side by side into memory of this thread."""
         total = nbytes * len(encoded)

@@ -159,3 +159,31 @@ def decompress(
             raise undecodable(codec, f"the stream ends {len(view) - position} bytes before the chunk does")
         feed = LATER_STREAM_FEED
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def first_stream_nbytes(
+    codec: str,
+    encoded: memoryview,
+    *,
+    max_nbytes: int,
+    new_stream: Callable[[], Decompressor],
+    failures: tuple[type[Exception], ...],
+) -> int:
+    """Size in bytes of the stream that `encoded` begins with. Parameters and errors as for `decompress`."""
+    stream = new_stream()
+    position, room, feed = 0, max_nbytes, LATER_STREAM_FEED
+    try:
+        while not stream.eof:
+            fed = encoded[position : position + feed] if stream.needs_input else encoded[:0]
+            if stream.needs_input and not fed:
+                raise undecodable(codec, f"its {len(encoded)} bytes end before the stream does")
+            position += len(fed)
+            feed *= 2
+            room -= len(stream.decompress(fed, capped(room + 1)))
+            if room < 0:
+                raise too_large(codec, max_nbytes)
+    except CorruptShardError:  # ours, and a ValueError like some libraries' own
+        raise
+    except failures as error:
+        raise undecodable(codec, str(error)) from error
+    return position - len(stream.unused_data)

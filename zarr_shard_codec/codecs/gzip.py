@@ -14,7 +14,7 @@ from typing import ClassVar, Final, cast
 
 from isal import igzip_lib, isal_zlib
 
-from zarr_shard_codec.codecs.bounded import compression_bound, decompress
+from zarr_shard_codec.codecs.bounded import compression_bound, decompress, first_stream_nbytes
 from zarr_shard_codec.codecs.configuration import Fields
 from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
 from zarr_shard_codec.core.ranges import Buffer
@@ -83,6 +83,16 @@ class GzipCodec:
             that is no member follows; `inner_chunk_wrong_size`.
         """
         return inflate(self.name, encoded, max_nbytes=max_nbytes, wrapper=igzip_lib.DECOMP_GZIP)
+
+    def frame_nbytes(self, encoded: memoryview, *, max_nbytes: int) -> int:
+        """Size in bytes of the member that `encoded` begins with: it has to be decoded. See `FramedCodec`."""
+        return first_stream_nbytes(
+            self.name,
+            encoded,
+            max_nbytes=max_nbytes,
+            new_stream=partial(igzip_lib.IgzipDecompressor, igzip_lib.DECOMP_GZIP),
+            failures=(cast("type[Exception]", igzip_lib.IsalError),),
+        )
 
     def encoded_nbytes(self, decoded_nbytes: int) -> int | None:  # noqa: ARG002
         """It varies."""

@@ -119,6 +119,13 @@ class ZstdCodec:
             return self._decode_frames(memoryview(encoded), max_nbytes)
         return self._decode_frames(memoryview(encoded), max_nbytes)
 
+    def frame_nbytes(self, encoded: memoryview, *, max_nbytes: int) -> int:  # noqa: ARG002
+        """Size in bytes of the frame that `encoded` begins with. See `FramedCodec`."""
+        try:
+            return _frame_nbytes(self.name, encoded)
+        except zstandard.ZstdError as error:
+            raise undecodable(self.name, str(error)) from error
+
     def decode_many(self, encoded: Pieces, nbytes: int) -> Buffer | None:
         """Decompress chunks of one frame each, without Python's lock from the first to the last."""
         if isinstance(encoded, Segments):

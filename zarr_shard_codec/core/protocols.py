@@ -142,6 +142,19 @@ class BatchCodec(Protocol):
         ...
 
 
+@runtime_checkable
+class FramedCodec(Protocol):
+    """A bytes→bytes codec whose encodings say where they end. Optional; `repair` asks for it."""
+
+    def frame_nbytes(self, encoded: memoryview, *, max_nbytes: int) -> int:
+        """Size in bytes of the one encoding that `encoded` begins with, whatever follows it.
+
+        Raises `CorruptShardError` where it begins with none, or one of more than `max_nbytes` bytes once
+        decoded.
+        """
+        ...
+
+
 class CodecFactory(Protocol):
     """What the registry holds: builds a codec for a spec. Raises `MetadataError`.
 
