@@ -17,19 +17,20 @@ import zarr_shard_codec as zsc
 from zarr_shard_codec.array.nodes import PACKING_MARKER as MARKER
 from zarr_shard_codec.core.ranges import WHOLE
 from zarr_shard_codec.errors import NodeExistsError, PackingError
-from zarr_shard_codec.packing import files, pack, unpack
+from zarr_shard_codec.packing import pack, unpack
+from zarr_shard_codec.stores import copying
 from zarr_shard_codec.stores.local import LocalStore, is_temporary
 from zarr_shard_codec.stores.memory import MemoryStore
 
 SLOW = """
 import sys, time
 import zarr_shard_codec.packing as packing
-from zarr_shard_codec.packing import files
-append = files._append_in_kernel
+from zarr_shard_codec.stores import copying
+append = copying._in_kernel
 def slowly(*arguments):
     time.sleep(0.002)
     return append(*arguments)
-files._append_in_kernel = slowly
+copying._in_kernel = slowly
 if sys.argv[1] == "pack":
     packing.pack(sys.argv[2], sys.argv[3], shard_shape=(8, 10, 6))
 else:
@@ -261,7 +262,7 @@ def test_two_runs_at_once(tmp_path, write):
 def test_a_source_that_shrinks_or_grows_meanwhile(tmp_path, write, monkeypatch):
     """The chunk is named, its shard is not written; when the source rests, the same call goes on."""
     write(tmp_path / "source", shape=(16,), chunks=(2,), compressors=None)
-    append = files._append_in_kernel
+    append = copying._in_kernel
     for change in (b"", b"12345"):
 
         def changing(source, *arguments, change=change):
@@ -270,7 +271,7 @@ def test_a_source_that_shrinks_or_grows_meanwhile(tmp_path, write, monkeypatch):
             return append(source, *arguments)
 
         (tmp_path / "source" / "5").write_bytes(b"abcd")
-        monkeypatch.setattr(files, "_append_in_kernel", changing)
+        monkeypatch.setattr(copying, "_in_kernel", changing)
         with pytest.raises(PackingError) as caught:
             pack(tmp_path / "source", tmp_path / "target", shard_shape=(8,))
         assert (caught.value.reason, caught.value.key) == ("source_changed", "5")

@@ -6,11 +6,9 @@ leaves no broken shard.
 
 from __future__ import annotations
 
-import errno
 import os
 from contextlib import ExitStack
 from math import prod
-from typing import Final
 
 import numpy as np
 
@@ -21,14 +19,8 @@ from zarr_shard_codec.errors import PackingError, ZarrShardError
 from zarr_shard_codec.packing.report import Tally
 from zarr_shard_codec.packing.transfer import Transfer, zero_length
 from zarr_shard_codec.stores import files
+from zarr_shard_codec.stores.copying import append_range
 from zarr_shard_codec.stores.local import LocalStore
-
-_HAS_COPY_FILE_RANGE: Final = hasattr(os, "copy_file_range")
-_LARGEST: Final = 0x7FFFF000
-"""Bytes that Linux copies in one call at most."""
-_PIECE_NBYTES: Final = 1 << 20
-_NOT_HERE: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM}
-"""What systems answer where the kernel cannot copy between these two files."""
 
 
 def pack_shard(source: LocalStore, target: LocalStore, transfer: Transfer, shard: Coords) -> Tally:
@@ -152,53 +144,17 @@ def _append_whole(source: int, target: int, size: int, key: str) -> None:
     if size == 0:
         raise zero_length(key)
     # One byte more than there is: it comes only if the file has grown since its size was taken.
-    done = _append_in_kernel(source, target, 0, size + 1)
-    if done != size:
-        done += _append_by_hand(source, target, done, size + 1 - done)
+    done = append_range(source, target, 0, size + 1)
     if done != size:
         raise _changed(key, f"it had {size} bytes, now it has {'more' if done > size else done}")
 
 
 def _append_range(source: int, target: int, lies: ByteRange, size: int, key: str) -> None:
     """Append a range of one file, of `size` bytes, to another. Raises `PackingError` if the file changed."""
-    done = _append_in_kernel(source, target, lies.offset, lies.nbytes)
-    if done != lies.nbytes:
-        done += _append_by_hand(source, target, lies.offset + done, lies.nbytes - done)
+    done = append_range(source, target, lies.offset, lies.nbytes)
     now = os.fstat(source).st_size
     if done != lies.nbytes or now != size:
         raise _changed(key, f"it had {size} bytes, now it has {now}")
-
-
-def _append_in_kernel(source: int, target: int, offset: int, nbytes: int) -> int:
-    """Append up to so many bytes from an offset on without having them here; returns how many.
-
-    Fewer, where the source ends before, or the kernel does not copy between these two files.
-    """
-    if not _HAS_COPY_FILE_RANGE:
-        return 0
-    done = 0
-    try:
-        while done < nbytes:
-            count = os.copy_file_range(source, target, nbytes - done, offset + done)
-            done += count
-            if count < _LARGEST:  # the most that the kernel copies at once; less is the end
-                break
-    except OSError as error:
-        if error.errno not in _NOT_HERE:
-            raise
-    return done
-
-
-def _append_by_hand(source: int, target: int, offset: int, nbytes: int) -> int:
-    """Append as `_append_in_kernel` does, by way of memory; where a read ends, the source ends."""
-    done = 0
-    while done < nbytes:
-        piece = files.read_at(source, offset + done, min(_PIECE_NBYTES, nbytes - done))
-        if len(piece) == 0:
-            break
-        files.write_parts(target, [piece])
-        done += len(piece)
-    return done
 
 
 def _changed(key: str, message: str) -> PackingError:

@@ -26,7 +26,7 @@ from typing import Final, TypeVar
 
 from zarr_shard_codec.core.ranges import Buffer, Request, clamp
 from zarr_shard_codec.errors import StoreError
-from zarr_shard_codec.stores import files, walk
+from zarr_shard_codec.stores import files, leftovers, walk
 from zarr_shard_codec.stores.keys import check_key, check_prefix
 from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo
 
@@ -320,6 +320,7 @@ class _TemporaryFile:
             os.makedirs(folder, exist_ok=True)
             self.descriptor = files.create_exclusively(self.name)
         self._open = True
+        leftovers.claim(self.descriptor)
 
     def close(self) -> None:
         if self._open:

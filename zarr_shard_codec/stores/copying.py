@@ -1,0 +1,57 @@
+"""Bytes from one open file to the end of another: inside the kernel where it can, else a piece at a time.
+
+Owns the copying alone. All functions raise plain `OSError`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Final
+
+from zarr_shard_codec.stores import files
+
+_HAS_COPY_FILE_RANGE: Final = hasattr(os, "copy_file_range")
+_LARGEST: Final = 0x7FFFF000
+"""Bytes that Linux copies in one call at most."""
+_PIECE_NBYTES: Final = 1 << 20
+_NOT_HERE: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM}
+"""What systems answer where the kernel cannot copy between these two files."""
+
+
+def append_range(source: int, target: int, offset: int, nbytes: int) -> int:
+    """Append up to so many bytes of one file to another; returns how many: fewer where the source ends."""
+    done = _in_kernel(source, target, offset, nbytes)
+    return done if done == nbytes else done + _by_hand(source, target, offset + done, nbytes - done)
+
+
+def _in_kernel(source: int, target: int, offset: int, nbytes: int) -> int:
+    """Append up to so many bytes from an offset on without having them here; returns how many.
+
+    Fewer, where the source ends before, or the kernel does not copy between these two files.
+    """
+    if not _HAS_COPY_FILE_RANGE:
+        return 0
+    done = 0
+    try:
+        while done < nbytes:
+            count = os.copy_file_range(source, target, nbytes - done, offset + done)
+            done += count
+            if count < _LARGEST:  # the most that the kernel copies at once; less is the end
+                break
+    except OSError as error:
+        if error.errno not in _NOT_HERE:
+            raise
+    return done
+
+
+def _by_hand(source: int, target: int, offset: int, nbytes: int) -> int:
+    """Append as `_in_kernel` does, by way of memory; where a read ends, the source ends."""
+    done = 0
+    while done < nbytes:
+        piece = files.read_at(source, offset + done, min(_PIECE_NBYTES, nbytes - done))
+        if len(piece) == 0:
+            break
+        files.write_parts(target, [piece])
+        done += len(piece)
+    return done
