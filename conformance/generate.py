@@ -1,4 +1,4 @@
-"""`python -m conformance generate`: write the vectors, or with `--check` compare them with what would be written.
+"""`python -m conformance generate`: write the vectors; `--check`: compare them with what would be written.
 
 Owns `conformance/vectors` and is all that writes it. The same definitions and the same versions make the same
 bytes on every run.
@@ -29,6 +29,7 @@ from conformance.cases import (
     documents,
     edges,
     empty,
+    found,
     index,
     layout,
     nesting,
@@ -54,6 +55,7 @@ HERE_MADE: Final = (
     broken_bytes,
     broken_chunks,
     silent,
+    found,
     own,
 )
 """The modules whose vectors need no other implementation."""
@@ -70,7 +72,7 @@ def drafts(peers: Iterable[str]) -> Iterator[Draft]:
 @click.command("generate")
 @click.option("--check", is_flag=True, help="Write nothing: compare the vectors with what would be written.")
 def command(*, check: bool) -> None:
-    """Write conformance/vectors anew. Needs every peer (zarrita: Python 3.11); `--check` does with what is there."""
+    """Write conformance/vectors anew. Needs every peer, and so Python 3.11, but not for `--check`."""
     if check:
         sys.exit(_check())
     missing = [peer for peer in DISTRIBUTIONS if installed(peer) is None]
@@ -87,17 +89,17 @@ def command(*, check: bool) -> None:
 
 
 def _write(vectors: Path, made: Iterable[Draft]) -> None:
-    """Write vectors, and read each of them back: none that readers take otherwise than it says is left here."""
+    """Write vectors, and read each of them back: none is let through that is not what it says."""
     for draft in made:
         draft.write(vectors / draft.name)
-        found = faults(load(vectors / draft.name))
-        if found:
-            raise click.ClickException(f"{draft.name} is not what it says:\n  " + "\n  ".join(found))
+        wrong = faults(load(vectors / draft.name))
+        if wrong:
+            raise click.ClickException(f"{draft.name} is not what it says:\n  " + "\n  ".join(wrong))
 
 
 def _check() -> int:
     """Compare; gives the exit status. A peer of another version than recorded proves nothing: it is named."""
-    cases = {case.name: case for case in corpus()}
+    cases = {case.name: case for case in corpus(VECTORS)}
     recorded = {(case.made_by.name, case.made_by.version) for case in cases.values()}
     peers = [peer for peer in DISTRIBUTIONS if (peer, installed(peer)) in recorded]
     built = {draft.name: draft for draft in drafts(peers)}
@@ -131,6 +133,8 @@ def _words(recorded: Maker, draft: Draft | None) -> str:
 def _fault(name: str, draft: Draft | None) -> str | None:
     if draft is None:
         return "nothing makes it"
+    if not (VECTORS / name).is_dir():
+        return "it is missing"
     files = read_files(VECTORS / name)
     tree = draft.tree()
     differing = sorted(path for path in {*files, *tree} if files.get(path) != tree.get(path))

@@ -1,1 +1,1 @@
-"""The conformance suite's vectors: the modules that define them by subject, and the loader that reads them."""
+"""The vectors of the conformance suite: modules that define them by subject, and the loader."""

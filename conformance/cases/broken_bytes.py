@@ -1,7 +1,7 @@
 """Vectors whose index, or whose shard as a whole, has one thing wrong in its bytes.
 
-Each array has two shards of four inner chunks, and the second inner chunk of the second shard (elements 10 and
-11) is the one in question. What is wrong with inner chunks themselves is `broken_chunks`' business.
+Each array has two shards of four inner chunks, and the second inner chunk of the second shard (elements 10
+and 11) is the one in question. What is wrong with inner chunks themselves is `broken_chunks`' business.
 """
 
 from __future__ import annotations
@@ -373,7 +373,7 @@ def _nested() -> Iterator[Draft]:
 
 def _after() -> Iterator[Draft]:
     codec = sharding([2])
-    behind = {"after": (CRC32C,), "encode": lambda a: crc32c(sharded([2], little)(a))}
+    behind: dict[str, Any] = {"after": (CRC32C,), "encode": lambda a: crc32c(sharded([2], little)(a))}
     checksum = "The crc32c behind the shard does not fit it, and the codec must refuse that (CHAIN-DECODE)."
     for name, title, at in (
         ("chunk", "One bit of an inner chunk is flipped in a shard that has a checksum behind it", 8),

@@ -1,7 +1,6 @@
 """Vectors with one inner chunk that has one thing wrong in its bytes.
 
-The arrays are those of `broken_bytes`; each codec makes chunks of one size, so that another chunk of that size
-stands in the place of the second one of the second shard.
+The arrays are those of `broken_bytes`: the second inner chunk of the second shard is replaced.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ class Maker:
     Attributes
     ----------
     name
-        `hand` (byte by byte, by `conformance.cases.hand`), `tensorstore`, `zarr-python`, `zarrs`, `zarrita` or
-        `zarr_shard_codec`.
+        `hand` (byte by byte, by `conformance.cases.hand`), `tensorstore`, `zarr-python`, `zarrs`, `zarrita`
+        or `zarr_shard_codec`.
     version
         Its version.
     libraries

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def _edges() -> Iterator[Draft]:
     line = np.arange(1, 12, dtype="<i4")
     plane = np.arange(1, 7 * 9 + 1, dtype="<i4").reshape(7, 9)
     requirements = ["EDGE-CHUNKS", "EDGE-FILL", "INDEX-FULL"]
-    for name, title, values, shard, inner, options in (
+    cases: list[tuple[str, str, hand.Array, list[int], list[int], dict[str, Any]]] = [
         ("1d", "The last inner chunk reaches past the edge", line, [8], [2], {"fill": FILL}),
         (
             "1d-at-start",
@@ -40,7 +40,8 @@ def _edges() -> Iterator[Draft]:
         ("2d-stored", "What lies outside the array is stored, too", plane, [4, 6], [2, 3], {}),
         ("shard-larger-than-array", "A shard larger than the array", line, [16], [4], {"fill": FILL}),
         ("inner-larger-than-array", "An inner chunk larger than the array", line[:3], [8], [8], {}),
-    ):
+    ]
+    for name, title, values, shard, inner, options in cases:
         location = options.get("location", "end")
         yield vector(
             f"edge-{name}",

@@ -56,7 +56,7 @@ def to_json(array: np.ndarray[Any, Any]) -> list[JSON]:
 def from_json(
     elements: Sequence[JSON], data_type: JSON, shape: Sequence[int]
 ) -> np.ndarray[Any, np.dtype[Any]]:
-    """Undo `to_json`. Raw types may also be base64, as zarr-python writes them; any number may be hexadecimal."""
+    """Undo `to_json`. Raw types may also be base64, as zarr-python writes them."""
     dtype = dtype_of(data_type)
     encoded = b"".join(_element_bytes(element, dtype) for element in elements)
     return np.frombuffer(encoded, dtype).reshape(shape)

@@ -49,7 +49,7 @@ def load(path: Path) -> Draft:
     )
 
 
-def save(draft: Draft, folder: Path = FOUND) -> Path:
+def save(draft: Draft, folder: Path) -> Path:
     """Write one, by a name that follows from the array's files; give the path."""
     files = {
         key: body.decode() if key == _METADATA else body.hex() for key, body in sorted(draft.files.items())

@@ -47,7 +47,11 @@ def sharding(
     location: str | None = "end",
 ) -> JSON:
     """Give the codec object; without `index_location` where `location` is None."""
-    configuration = {"chunk_shape": list(inner), "codecs": list(codecs), "index_codecs": list(index_codecs)}
+    configuration: dict[str, JSON] = {
+        "chunk_shape": list(inner),
+        "codecs": list(codecs),
+        "index_codecs": list(index_codecs),
+    }
     if location is not None:
         configuration["index_location"] = location
     return {"name": "sharding_indexed", "configuration": configuration}
@@ -135,7 +139,8 @@ def pieces(array: Array, shape: Sequence[int]) -> Iterator[Array]:
     """Cut an array into pieces of `shape`, in C order."""
     for corner in product(*(range(0, n, c) for n, c in zip(array.shape, shape, strict=True))):
         # With "..." a piece of a 0-d array is one as well; a scalar would lose its byte order in `big`.
-        yield array[(*(slice(at, at + c) for at, c in zip(corner, shape, strict=True)), ...)]
+        place: list[Any] = [slice(at, at + c) for at, c in zip(corner, shape, strict=True)]
+        yield array[(*place, ...)]
 
 
 def assemble(

@@ -170,7 +170,7 @@ def _before() -> Iterator[Draft]:
         lambda a: sharded([4, 2], lambda piece: little(piece.T))(a.T),
     )
     for order, shape, inner in (
-        # Each inner shape fits only once the axes are exchanged, but for the last one's, which fits either way.
+        # Each inner shape fits only once the axes are exchanged; the last one's fits either way.
         ((1, 2, 0), (2, 3, 8), (3, 4, 1)),
         ((2, 0, 1), (2, 3, 8), (4, 2, 1)),
         ((2, 1, 0), (2, 3, 8), (8, 1, 2)),

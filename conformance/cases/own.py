@@ -43,7 +43,7 @@ def drafts() -> Iterator[Draft]:
             files = read_files(Path(folder))
         yield Draft(
             name=f"{NAME}-order-{order}",
-            title=f"Inner chunks in {order} order, written by this package; the metadata is the same in every order",
+            title=f"Inner chunks in {order} order, which the metadata does not tell, written by this package",
             requirements=("RUNTIME-OPTIONS", "ORDER-ANY", "EDGE-FILL", "INDEX-CODECS-RECOMMENDED"),
             files=files,
             values=values,

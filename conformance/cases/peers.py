@@ -1,6 +1,6 @@
-"""Arrays that other implementations write: how each one is asked to, and the versions that its bytes depend on.
+"""Arrays that other implementations write: how each is asked to, and which versions its bytes depend on.
 
-Owns the writers. Which arrays they write is `peer_cases`' business. Every one of them writes its own `zarr.json`.
+Owns the writers. Which arrays they write is `peer_cases`' business. Each writes its own `zarr.json`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,7 +47,7 @@ def installed(peer: str) -> str | None:
 
 
 def maker(peer: str, metadata: dict[str, JSON]) -> Maker:
-    """Give who would write an array of that metadata now: the peer, and what it takes its compressors from."""
+    """Give who would write such an array now: the peer, and the packages that its compressors come from."""
     names = set(_names(metadata["codecs"]))
     libraries: dict[str, str] = {}
     if peer == "zarrs":
@@ -130,8 +131,7 @@ def _zarrs(path: Path, metadata: dict[str, JSON], values: Array) -> None:
 
 
 def _zarrita(path: Path, metadata: dict[str, JSON], values: Array) -> None:
-    import zarrita
-
+    zarrita: Any = import_module("zarrita")
     encoding = metadata["chunk_key_encoding"]
     array = zarrita.Array.create(
         zarrita.LocalStore(path),
@@ -146,15 +146,15 @@ def _zarrita(path: Path, metadata: dict[str, JSON], values: Array) -> None:
 
 
 def _zarrita_codecs(codecs: list[JSON]) -> list[Any]:
-    from zarrita import codecs as known
-    from zarrita.metadata import ShardingCodecIndexLocation
+    known: Any = import_module("zarrita.codecs")
+    index_locations: Any = import_module("zarrita.metadata").ShardingCodecIndexLocation
 
     def sharding(chunk_shape: Any, codecs: Any, index_codecs: Any, index_location: str) -> Any:
-        location = ShardingCodecIndexLocation(index_location)
+        location = index_locations(index_location)
         inner, index = _zarrita_codecs(codecs), _zarrita_codecs(index_codecs)
         return known.sharding_codec(tuple(chunk_shape), inner, index, location)
 
-    makers = {
+    makers: dict[str, Any] = {
         "sharding_indexed": sharding,
         "bytes": known.bytes_codec,
         "crc32c": known.crc32c_codec,

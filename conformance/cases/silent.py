@@ -93,7 +93,7 @@ def _ranges() -> Iterator[Draft]:
 
 
 def _outside() -> Iterator[Draft]:
-    why = "Nothing says whether a reader looks at an inner chunk that is wholly outside the array (EDGE-CHUNKS)."
+    why = "Nothing says whether a reader looks at inner chunks wholly outside the array (EDGE-CHUNKS)."
     metadata = document([3], [8], [sharding([2])])
     for name, title, shard in (
         ("entry", "An impossible entry outside the array", BODY + little_crc([*ENTRIES[:3], (0, 0)])),
@@ -123,10 +123,8 @@ def _streams() -> Iterator[Draft]:
     def shard_of(encode: Any) -> hand.Encoder:
         return sharded([2], lambda piece: encode(little(piece)))
 
-    gzip = (
-        "The codec gzip is RFC 1952's format, and does not say whether a chunk may be more than one member."
-    )
-    zstd = "The codec zstd is RFC 8878's format, and does not say whether a chunk may be more than one frame."
+    gzip = "RFC 1952 has files of several members, and nothing says whether a chunk may be one."
+    zstd = "RFC 8878 has files of several frames, and nothing says whether a chunk may be one."
     cases: dict[str, tuple[str, str, Any, Any]] = {
         "gzip-two-members": (
             "Inner chunks of two gzip members",

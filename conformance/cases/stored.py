@@ -1,6 +1,6 @@
 """What compressors write when they only store, byte by byte: good streams that no library's version changes.
 
-Owns the containers of gzip, zlib, zstd, blosc, lz4 and snappy as far as stored data need them.
+Owns the containers of gzip, zlib, zstd, blosc and lz4 as far as stored data need them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ def deflate(body: bytes) -> bytes:
     return struct.pack("<BHH", 1, len(body), len(body) ^ 0xFFFF) + body
 
 
-def gzip(body: bytes, *, name: bytes = b"", data: bytes | None = None) -> bytes:
-    """One member (RFC 1952), with a file name if one is given; `data` stands in its block instead of `body`."""
+def gzip(body: bytes, *, name: bytes = b"") -> bytes:
+    """One member (RFC 1952), with a file name if one is given."""
     header = b"\x1f\x8b\x08" + bytes([8 if name else 0]) + bytes(4) + b"\x00\xff"
     trailer = struct.pack("<II", zlib.crc32(body), len(body))
-    return header + (name + b"\0" if name else b"") + deflate(body if data is None else data) + trailer
+    return header + (name + b"\0" if name else b"") + deflate(body) + trailer
 
 
 def zlib_stream(body: bytes) -> bytes:
