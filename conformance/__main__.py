@@ -9,6 +9,7 @@ import click
 
 _VERBS: Final = {
     "bench": "conformance.bench.command",
+    "fuzz": "conformance.fuzz.command",
     "generate": "conformance.generate",
     "report": "conformance.report.command",
     "run": "conformance.run.command",

@@ -7,8 +7,8 @@ from typing import Final
 
 import click
 
+from conformance.report.loading import ResultsError, load
 from conformance.report.page import REQUIREMENTS, VECTORS, page, read_cases, read_requirements
-from conformance.report.results import ResultsError, load
 from conformance.report.summary import place, summary
 
 _HERE: Final = Path(__file__).parents[1]

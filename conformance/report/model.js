@@ -5,7 +5,8 @@ const outcomes = new Map(data.outcomes.map((outcome, rank) => [outcome.key, { ..
 const implementations = new Map(data.implementations.map((one) => [one.name, one]));
 
 /** One row of `page.py`'s list as an object. */
-function unpack([part, implementation, name, outcome, selection, writer, updater, expected, got, message]) {
+function unpack(row) {
+  const [part, implementation, name, outcome, selection, writer, updater, expected, got, message, operation] = row;
   const text = (number) => (number == null ? null : data.texts[number]);
   return {
     part: text(part),
@@ -18,6 +19,7 @@ function unpack([part, implementation, name, outcome, selection, writer, updater
     expected: text(expected),
     got: typeof got === "object" ? got : text(got),
     message: text(message),
+    operation: text(operation) ?? "read",
   };
 }
 

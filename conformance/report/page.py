@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from conformance.report.outcomes import OUTCOMES
-from conformance.report.results import Result, Results
+from conformance.run.results import Cell, Results
 
 _HERE: Final = Path(__file__).parent
 _SCRIPTS: Final = ("model.js", "dom.js", "grid.js", "panel.js", "overview.js", "main.js")
@@ -79,9 +79,11 @@ def _data(results: Results, cases: Mapping[str, Any], requirements: list[dict[st
         "outcomes": [asdict(outcome) for outcome in OUTCOMES],
         "sections": list(_sections(requirements)),
         "cases": {
-            case: _case(cases.get(case, {}), held) for case, held in sorted(results.requirements.items())
+            cell.case: _case(cases.get(cell.case, {}), cell.requirements)
+            for cell in sorted(results.cells, key=lambda cell: cell.case)
+            if cell.part == "vectors"
         },
-        "results": [_row(result, texts) for result in results.results],
+        "results": [_row(cell, texts) for cell in results.cells],
         "texts": texts.all,
     }
 
@@ -118,7 +120,7 @@ class _Texts:
         self._numbers: dict[str, int] = {}
 
     def number(self, text: str | None) -> int | None:
-        if text is None:
+        if not text:
             return None
         if text not in self._numbers:
             self._numbers[text] = len(self.all)
@@ -126,18 +128,18 @@ class _Texts:
         return self._numbers[text]
 
 
-def _row(result: Result, texts: _Texts) -> list[Any]:
+def _row(cell: Cell, texts: _Texts) -> list[Any]:
     """One result as a list; `model.js` knows the order."""
     number = texts.number
-    cost = result.got if isinstance(result.got, dict) else None
     row = [
-        *(number(text) for text in (result.part, result.implementation, result.case, result.outcome)),
-        result.selection,
-        number(result.writer),
-        number(result.updater),
-        number(result.expected),
-        cost or number(result.got),
-        number(result.message),
+        *(number(text) for text in (cell.part, cell.implementation, cell.case, cell.outcome)),
+        cell.selection,
+        number(cell.writer),
+        number(cell.updater),
+        number(cell.expected),
+        number(cell.got) if isinstance(cell.got, str) else cell.got,
+        number(cell.message),
+        None if cell.operation == "read" else number(cell.operation),
     ]
     while row[-1] is None:
         row.pop()

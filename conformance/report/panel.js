@@ -60,8 +60,8 @@ const dueText = {
 
 function outcomeEntry(same, known) {
   const [result] = same;
-  const where = ({ selection }) =>
-    selection == null ? "whole array" : known?.selections[selection] ?? `selection ${selection}`;
+  const where = ({ selection, operation }) =>
+    operation !== "read" ? operation : selection == null ? "whole array" : known?.selections[selection] ?? `selection ${selection}`;
   const facts = [
     result.expected && ["expected", result.expected],
     typeof result.got === "string" && ["got", result.got],

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Final
 
 from conformance.report.outcomes import UNTRIED
-from conformance.report.results import Implementation, Results
+from conformance.run.results import Described, Part, Results
 
 BEGIN: Final = "<!-- summary: written by `python -m conformance report --readme` -->"
 END: Final = "<!-- /summary -->"
@@ -23,11 +23,11 @@ def summary(results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(results: Results, one: Implementation) -> str:
+def _line(results: Results, one: Described) -> str:
     name = f"{one.name} ({one.language})" if one.language else one.name
     if one.absent is not None:
         return f"| {_cell(name)} | absent: {_cell(one.absent)} |" + " – |" * 7
-    count = results.count("vectors", one.name)
+    count = _count(results, "vectors", one)
     failures = [
         count["wrong_data"],
         count["accepted"],
@@ -38,10 +38,15 @@ def _line(results: Results, one: Implementation) -> str:
         _share(count),
         f"**{failures[0]}**" if failures[0] else "0",
         *map(str, failures[1:]),
-        _share(results.count("matrix", one.name)),
-        _share(results.count("updates", one.name)),
+        _share(_count(results, "matrix", one)),
+        _share(_count(results, "updates", one)),
     ]
     return f"| {_cell(name)} | {_cell(one.version or '')} | " + " | ".join(shown) + " |"
+
+
+def _count(results: Results, part: Part, one: Described) -> Counter[str]:
+    """How many results of each outcome an implementation has in a part."""
+    return Counter(c.outcome for c in results.cells if c.part == part and c.implementation == one.name)
 
 
 def _share(count: Counter[str]) -> str:

@@ -11,10 +11,11 @@ from click.testing import CliRunner
 
 from conformance.__main__ import main
 from conformance.report import command
+from conformance.report.loading import ResultsError, load
 from conformance.report.outcomes import OUTCOMES
 from conformance.report.page import REQUIREMENTS, page, read_requirements
-from conformance.report.results import ResultsError, load
 from conformance.report.summary import BEGIN, END, place, summary
+from conformance.run.judging import GRAVEST_FIRST
 
 
 def report(*arguments):
@@ -53,8 +54,8 @@ def test_a_pipe_in_a_name_does_not_break_the_table(results_document, tmp_path):
         (lambda d: d["cells"][0].update(outcome="fine"), "unknown outcome 'fine'"),
         (lambda d: d["cells"][0].update(part="other"), "unknown part 'other'"),
         (lambda d: d["cells"][0].update(implementation="nobody"), "unknown implementation 'nobody'"),
-        (lambda d: d["cells"][0].pop("case"), "lacks 'case'"),
-        (lambda d: d.pop("machine"), "lacks 'machine'"),
+        (lambda d: d["cells"][0].pop("case"), "'case'"),
+        (lambda d: d.pop("machine"), "'machine'"),
     ],
 )
 def test_what_is_no_results_file_is_an_error(results_document, tmp_path, change, message):
@@ -152,6 +153,7 @@ def test_the_page_says_what_a_vector_is(results_file):
 
 def test_outcomes_are_told_apart_without_colours():
     """Each outcome has a sign of its own, one character long, and words."""
+    assert [outcome.key for outcome in OUTCOMES] == list(GRAVEST_FIRST)
     assert len({outcome.sign for outcome in OUTCOMES}) == len(OUTCOMES)
     assert {len(outcome.sign) for outcome in OUTCOMES} == {1}
     assert all(outcome.meaning.endswith(".") for outcome in OUTCOMES)

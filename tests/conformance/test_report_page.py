@@ -10,8 +10,8 @@ import shutil
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from conformance.report.loading import load
 from conformance.report.page import REQUIREMENTS, page, read_requirements
-from conformance.report.results import load
 
 pytestmark = pytest.mark.browser
 
