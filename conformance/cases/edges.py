@@ -94,7 +94,7 @@ def _shapes() -> Iterator[Draft]:
         np.zeros((0, 4), "<i4"),
         sharded([2, 2], hand.little),
     )
-    # Few of them lie within the array, all over the index: at a tenth of a millisecond for each a reader would
+    # Few of them lie within the array, all over the index: at a tenth of a millisecond each, a reader would
     # need ten seconds for all.
     many = np.full((100, 20), 9, "u1")
     many.reshape(-1)[::7] = np.arange(-(-many.size // 7)) % 251
