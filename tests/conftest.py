@@ -18,8 +18,21 @@ settings.register_profile("thorough", parent=settings.get_profile("default"), ma
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+class _Recorded:
+    """An object that is held, and writes down what is read of it."""
+
+    def __init__(self, key, opened, reads):
+        self._key, self._opened, self._reads = key, opened, reads
+        self.close = opened.close
+        self.nbytes, self.version, self.identity = opened.nbytes, opened.version, opened.identity
+
+    def read(self, requests):
+        self._reads.append((self._key, list(requests)))
+        return self._opened.read(requests)
+
+
 class RecordingStore(MemoryStore):
-    """Objects in memory, and a list of what was done: `reads` (key, requests), `writes`, `deletes` (keys)."""
+    """Objects in memory, and a list of what was done: `reads` (key, requests; None: no object), `writes`, `deletes` (keys)."""
 
     def __init__(self):
         super().__init__()
@@ -29,17 +42,28 @@ class RecordingStore(MemoryStore):
         """Start the lists anew."""
         self.reads, self.writes, self.deletes = [], [], []
 
-    def read(self, key, requests):
-        self.reads.append((key, list(requests)))
-        return super().read(key, requests)
+    def open_object(self, key):
+        opened = super().open_object(key)
+        if opened is None:
+            self.reads.append((key, None))
+            return None
+        return _Recorded(key, opened, self.reads)
 
     def write(self, key, parts):
         self.writes.append(key)
         super().write(key, parts)
 
+    def write_if(self, key, parts, version):
+        self.writes.append(key)
+        return super().write_if(key, parts, version)
+
     def delete(self, key):
         self.deletes.append(key)
         super().delete(key)
+
+    def delete_if(self, key, version):
+        self.deletes.append(key)
+        return super().delete_if(key, version)
 
     def objects(self):
         """All objects by key."""
@@ -52,7 +76,7 @@ class ForbiddenStore(MemoryStore):
     def _refuse(self, *_args):
         raise StoreError("store_failure", "nobody may touch this store")
 
-    read = write = create = delete = list = list_folders = _refuse
+    read = open_object = write = write_if = create = delete = list = list_folders = _refuse
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ import pytest
 from zarr_shard_codec.core.ranges import WHOLE
 from zarr_shard_codec.engine import pool
 from zarr_shard_codec.engine.pool import working_pool
-from zarr_shard_codec.engine.run import ReadTask, WriteTask, ahead, read_objects, write_objects
+from zarr_shard_codec.engine.run import ReadTask, ahead, read_objects
+from zarr_shard_codec.engine.writing import WriteTask, write_objects
 from zarr_shard_codec.errors import CorruptShardError, StoreError
 from zarr_shard_codec.stores.memory import MemoryStore
 
@@ -63,9 +64,9 @@ class BusyStore(MemoryStore):
         finally:
             self.busy.add(-1)
 
-    def read(self, key, requests):
+    def open_object(self, key):
         self._take_a_while(key)
-        return super().read(key, requests)
+        return super().open_object(key)
 
     def write(self, key, parts):
         self._take_a_while(key)
@@ -130,7 +131,7 @@ def _read_task(key, held, *, n_jobs=1, nbytes=MIB, do=None):
 
         return [Job(do or fill, nbytes, held) for _ in range(n_jobs)]
 
-    return ReadTask(key, plan(), target, np.full((), 99, "u1"))
+    return ReadTask(key, plan, target, np.full((), 99, "u1"))
 
 
 @STORES
@@ -218,7 +219,7 @@ def _write_task(key, held, *, n_jobs=1, nbytes=MIB, do=None, parts=(b"new",)):
         return SimpleNamespace(jobs=jobs, finish=finish)
         yield
 
-    return WriteTask(key, plan(), nbytes * n_jobs)
+    return WriteTask(key, plan, nbytes * n_jobs)
 
 
 @STORES

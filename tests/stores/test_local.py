@@ -118,7 +118,7 @@ def test_a_failure_names_the_whole_path_and_what_to_do(store, tmp_path, monkeypa
         store.write("a/b", [b"new"])
     assert f"cannot write {tmp_path / 'root' / 'a' / 'b'}: {os.strerror(number)} [" in str(caught.value)
     assert words in caught.value.hint
-    monkeypatch.setattr(files, "open_for_reading", fail)
+    monkeypatch.setattr(files, "open_existing", fail)
     with pytest.raises(StoreError, match=f"cannot read {tmp_path / 'root' / 'k'}: {os.strerror(number)}"):
         store.read("k", [WHOLE])
 

@@ -7,7 +7,8 @@ business; what runs when and where is the engine's.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import product
 from math import prod
 from typing import Any, Final, Literal
@@ -18,14 +19,18 @@ from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.nodes import join_key
 from zarr_shard_codec.array.resizing import check_new_shape, clear_beyond, write_shape
 from zarr_shard_codec.array.values import as_block
-from zarr_shard_codec.array.write_options import Locking, WriteStrategy, check_write_options
+from zarr_shard_codec.array.write_options import Locking, WriteStrategy, check_strategy, check_write_options
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
-from zarr_shard_codec.core.grid import ChunkOrder, Coords, grid_counts
-from zarr_shard_codec.core.plans import bounds_of
+from zarr_shard_codec.core.grid import ChunkOrder, Coords, each_coords, grid_counts
+from zarr_shard_codec.core.patching import Append, Overwrite
+from zarr_shard_codec.core.plans import Plan, bounds_of
 from zarr_shard_codec.core.selection import Box, new_block, parse_selection, project, view
-from zarr_shard_codec.engine.run import ReadTask, WriteTask, read_objects, write_objects
+from zarr_shard_codec.core.writing import Update
+from zarr_shard_codec.engine.run import ReadTask, read_objects
+from zarr_shard_codec.engine.writing import WriteTask, write_objects
 from zarr_shard_codec.errors import UsageError
+from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.protocols import Store, waits_for_network
 
 Mode = Literal["r", "r+"]
@@ -67,7 +72,7 @@ class ShardedArray:
     ) -> None:
         if mode not in ("r", "r+"):
             raise UsageError("invalid_argument", f'mode: expected "r" or "r+", found {mode!r}')
-        self.store: Final = store
+        self.store: Final = store.made_durable() if durable and isinstance(store, LocalStore) else store
         self.path: Final = path
         self.mode: Final = mode
         self.metadata = metadata
@@ -77,6 +82,8 @@ class ShardedArray:
         self.lock: Final = lock
         self.chain: Final[CodecChain] = metadata.chain.with_chunk_order(chunk_order)
         check_write_options(write_strategy, durable, lock)
+        if mode == "r+":
+            check_strategy(write_strategy, self.store, self.chain)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -232,7 +239,8 @@ class ShardedArray:
         self._require_writable()
         wanted = parse_selection(selection, self.shape)
         block = as_block(value, wanted, self.dtype)
-        write_objects(self.store, self._write_tasks(wanted.box, block))
+        tasks = self._write_tasks(wanted.box, block)
+        write_objects(self.store, tasks, folder=self.path, lock=self.lock)
 
     async def write(self, selection: Any, value: Any) -> None:
         """Write as `a[selection] = value` does, without holding up the event loop."""
@@ -262,7 +270,7 @@ class ShardedArray:
 
     def shard_keys(self) -> Iterator[tuple[Coords, str]]:
         """Coordinates and key of every shard (or chunk) that the array can have, in C order."""
-        for coords in product(*map(range, grid_counts(self.shape, self.shard_shape))):
+        for coords in each_coords(grid_counts(self.shape, self.shard_shape)):
             yield coords, self.shard_key(coords)
 
     def shard_key(self, coords: Sequence[int]) -> str:
@@ -272,13 +280,18 @@ class ShardedArray:
     def _read_tasks(self, box: Box, block: np.ndarray[Any, Any]) -> Iterator[ReadTask]:
         for coords, part, target in self._objects(box, block):
             bounds = bounds_of(coords, self.shard_shape, self.shape)
-            plan = self.chain.plan_read(part, target, bounds)
+            plan = partial(self.chain.plan_read, part, target, bounds)
             yield ReadTask(self.shard_key(coords), plan, target, self.metadata.fill_value)
 
     def _write_tasks(self, box: Box, block: np.ndarray[Any, Any]) -> Iterator[WriteTask]:
         for coords, part, value in self._objects(box, block):
             bounds = bounds_of(coords, self.shard_shape, self.shape)
-            yield WriteTask(self.shard_key(coords), self.chain.plan_write(part, value, bounds), value.nbytes)
+            plan: Callable[[], Plan[Update | Append | Overwrite]]
+            if self.write_strategy == "replace":
+                plan = partial(self.chain.plan_write, part, value, bounds)
+            else:
+                plan = partial(self.chain.plan_patch, part, value, bounds, self.write_strategy)
+            yield WriteTask(self.shard_key(coords), plan, value.nbytes)
 
     def _objects(
         self, box: Box, block: np.ndarray[Any, Any]

@@ -32,8 +32,8 @@ _BATCH_NBYTES: Final = 4 << 20
 """Encoded bytes of inner chunks that are read and decoded together."""
 _BATCH_CHUNKS: Final = 2048
 
-Source = Callable[[Plan[Any]], Any]
-"""Drives a plan over one object: in a store, or in memory."""
+Source = Callable[[Callable[[], Plan[Any]]], Any]
+"""Drives a plan, which it gets the maker of, over one object: in a store, or in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def verify_array(array: ShardedArray, inventory: Inventory, *, index_only: bool 
 
 def open_index(codec: ShardingCodec, source: Source, extent: ByteRange) -> StoredShard:
     """Read the index of a shard. Raises as `plans.read_index`, and `object_changed`."""
-    index = source(read_index(codec, extent))
+    index = source(lambda: read_index(codec, extent))
     if index is None:
         raise CorruptShardError("object_changed", "the object was deleted while it was being read")
     return StoredShard(index, extent.nbytes, codec.index_nbytes, codec.index_location)
@@ -150,7 +150,7 @@ def _check_object(
             findings.append(Finding("inner_chunk_wrong_size", message))
     else:
         try:
-            answer = source(_fetch([WHOLE]))
+            answer = source(lambda: _fetch([WHOLE]))
         except ZarrShardError as error:
             findings = findings_of(error)
         else:
@@ -168,7 +168,7 @@ def _check_chunk(
         if isinstance(codec, ShardingCodec):
             shard = memoryview(chain.unwrap(encoded))
             extent = ByteRange(0, len(shard))
-            source = partial(hold, encoded=shard)
+            source = lambda plan: hold(plan(), shard)  # noqa: E731
             yield from _check_shard(codec, source, extent, chain.transposed(bounds), index_only=index_only)
         elif not index_only:
             chain.decode(encoded)
@@ -244,7 +244,7 @@ def _check_batch(
                 yield finding.inside(coords)
         return
     try:
-        buffers = source(_fetch(ranges))
+        buffers = source(lambda: _fetch(ranges))
         if buffers is None or any(len(b) != r.nbytes for b, r in zip(buffers, ranges, strict=True)):
             raise CorruptShardError("object_changed", "the object was replaced while it was being read")
     except ZarrShardError as error:

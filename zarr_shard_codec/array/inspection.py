@@ -171,7 +171,7 @@ def read_stored_shard(array: ShardedArray, codec: ShardingCodec, stored: StoredO
         return open_index(codec, source, ByteRange(0, stored.nbytes))
     answer = array.store.read(stored.key, [WHOLE]) or [b""]
     shard = memoryview(array.chain.unwrap(answer[0]))
-    return open_index(codec, partial(hold, encoded=shard), ByteRange(0, len(shard)))
+    return open_index(codec, lambda plan: hold(plan(), shard), ByteRange(0, len(shard)))
 
 
 def _summarise(array: ShardedArray, stored: StoredObject) -> tuple[ShardSummary | None, list[Finding], int]:

@@ -19,6 +19,7 @@ from zarr_shard_codec.codecs.transpose import TransposeCodec
 from zarr_shard_codec.core.fill import filled, is_filled
 from zarr_shard_codec.core.grid import ChunkOrder
 from zarr_shard_codec.core.jobs import Bounds, DecodeJob, UpdateJob
+from zarr_shard_codec.core.patching import Append, Overwrite, PatchStrategy
 from zarr_shard_codec.core.pieces import Parts, Pieces, Segments
 from zarr_shard_codec.core.plans import Plan, covers, hold
 from zarr_shard_codec.core.protocols import (
@@ -47,6 +48,12 @@ class PartialCodec(Protocol):
 
     def plan_write(self, box: Box, value: np.ndarray[Any, Any], bounds: Bounds) -> Plan[Update]:
         """Plan to set the box to a value; see `writing.write_shard`."""
+        ...
+
+    def plan_patch(
+        self, box: Box, value: np.ndarray[Any, Any], bounds: Bounds, strategy: PatchStrategy
+    ) -> Plan[Update | Append | Overwrite]:
+        """Plan to set the box to a value in an object that is there; see `patching.patch_shard`."""
         ...
 
     def with_chunk_order(self, chunk_order: ChunkOrder) -> Self:
@@ -278,6 +285,14 @@ class CodecChain:
         answer = None if covers(box, bounds) else (yield [WHOLE])
         old = None if answer is None else answer[0]
         return Update([UpdateJob(self, old, box, value, bounds, 0, None)])
+
+    def plan_patch(
+        self, box: Box, value: np.ndarray[Any, Any], bounds: Bounds, strategy: PatchStrategy
+    ) -> Plan[Update | Append | Overwrite]:
+        """Plan to set part of the chunk, which can be read in part; see `patching.patch_shard`."""
+        assert self.partial is not None
+        box, bounds, value = self._transposed(box, bounds, value)
+        return (yield from self.partial.plan_patch(box, value, bounds, strategy))
 
     def update(
         self, old: Buffer | None, box: Box, value: np.ndarray[Any, Any], bounds: Bounds

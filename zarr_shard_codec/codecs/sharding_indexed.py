@@ -20,12 +20,13 @@ from zarr_shard_codec.core.grid import ChunkOrder, Coords, grid_counts, write_or
 from zarr_shard_codec.core.index import ShardIndex
 from zarr_shard_codec.core.jobs import Bounds, DecodeJob
 from zarr_shard_codec.core.layout import IndexLocation
+from zarr_shard_codec.core.patching import Append, Overwrite, PatchStrategy, patch_shard
 from zarr_shard_codec.core.plans import Plan, cut_index, hold
 from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
 from zarr_shard_codec.core.ranges import Buffer, ByteRange
 from zarr_shard_codec.core.reading import read_held, read_shard
 from zarr_shard_codec.core.selection import Box, new_block, parse_selection, whole_box
-from zarr_shard_codec.core.writing import Update, write_shard
+from zarr_shard_codec.core.writing import Update, empty_shard, write_shard
 from zarr_shard_codec.errors import CorruptShardError, MetadataError, Problem, UsageError
 
 _SLACK_NBYTES: Final = 1 << 16
@@ -202,7 +203,7 @@ class ShardingCodec:
         array = array.astype(self.spec.dtype, copy=False)
         parts = hold(self.plan_write(whole_box(array.shape), array, array.shape), None).run()
         # A codec gives bytes for every array; only a store can leave an all-empty shard out.
-        return [self.encode_index(ShardIndex.empty(self.chunks_per_shard))] if parts is None else parts
+        return [empty_shard(self)] if parts is None else parts
 
     def decode(self, encoded: Buffer, selection: Any = ...) -> Any:
         """Decode a shard, or the part of it that `selection` names.
@@ -272,6 +273,12 @@ class ShardingCodec:
     def plan_write(self, box: Box, value: np.ndarray[Any, Any], bounds: Bounds) -> Plan[Update]:
         """Plan to set part of a shard; see `writing.write_shard`."""
         return write_shard(self, box, value, bounds)
+
+    def plan_patch(
+        self, box: Box, value: np.ndarray[Any, Any], bounds: Bounds, strategy: PatchStrategy
+    ) -> Plan[Update | Append | Overwrite]:
+        """Plan to set part of a shard that is there; see `patching.patch_shard`."""
+        return patch_shard(self, box, value, bounds, strategy)
 
 
 def build(name: str, configuration: Mapping[str, JSON], spec: ChunkSpec) -> ShardingCodec:  # noqa: ARG001

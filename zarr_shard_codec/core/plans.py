@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 
@@ -27,8 +27,17 @@ from zarr_shard_codec.core.selection import Box
 from zarr_shard_codec.errors import CorruptShardError
 
 T = TypeVar("T")
-Plan = Generator[list["Request | IndexRequest"], Sequence[Any] | None, T]
-"""Yields requests, is sent one buffer (or index) for each, or None if there is no object; returns a T."""
+Plan = Generator[list["Request | IndexRequest | Size"], Sequence[Any] | None, T]
+"""Yields requests, is sent one buffer (index, size) for each, or None if there is no object; returns a T."""
+
+
+class Size:
+    """The object's size, in bytes, as an integer. Asked only of objects that are held open: local files."""
+
+    __slots__ = ()
+
+
+SIZE: Final = Size()
 
 
 class Chain(Coder, Protocol):
@@ -42,6 +51,11 @@ class Chain(Coder, Protocol):
     @property
     def max_encoded_nbytes(self) -> int:
         """No encoded chunk is larger than this, in bytes."""
+        ...
+
+    @property
+    def encoded_nbytes(self) -> int | None:
+        """Size in bytes of every encoded chunk; None where it varies."""
         ...
 
     def plan_read(
@@ -182,7 +196,7 @@ def hold(plan: Plan[T], encoded: Buffer | None) -> T:
 def gather(plans: Sequence[Plan[T]]) -> Plan[list[T]]:
     """Run plans side by side: each turn asks for what all of them want next."""
     results: dict[int, T] = {}
-    waiting: dict[int, list[Request | IndexRequest]] = {}
+    waiting: dict[int, list[Request | IndexRequest | Size]] = {}
     for at, plan in enumerate(plans):
         try:
             waiting[at] = next(plan)
@@ -206,7 +220,9 @@ def within(lies: ByteRange, extent: ByteRange | None) -> ByteRange:
     return lies if extent is None else ByteRange(extent.offset + lies.offset, lies.nbytes)
 
 
-def _cut(view: memoryview, request: Request | IndexRequest) -> memoryview:
+def _cut(view: memoryview, request: Request | IndexRequest | Size) -> memoryview | int:
+    if isinstance(request, Size):
+        return len(view)
     lies = request.lies if isinstance(request, IndexRequest) else request
     return view[slice(*clamp(lies, len(view)))]
 

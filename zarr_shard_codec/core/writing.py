@@ -1,18 +1,21 @@
 """Writing a shard: what of the old one is kept, which chunks are encoded, and how the new one is laid out.
 
-Owns the plans that write. What all plans share stands in `plans`.
+Owns what a write touches, and the plan that replaces the shard. What all plans share stands in `plans`;
+writing into the shard that is there is `patching`'s business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Literal
 
 import numpy as np
 
-from zarr_shard_codec.core.grid import to_linear, write_order
+from zarr_shard_codec.core.fill import filled
+from zarr_shard_codec.core.grid import Coords, to_linear, write_order
+from zarr_shard_codec.core.index import ShardIndex
 from zarr_shard_codec.core.jobs import Bounds, Encoded, EncodeJob, UpdateJob
 from zarr_shard_codec.core.layout import lay_out
 from zarr_shard_codec.core.pieces import Segments, splice
@@ -21,7 +24,7 @@ from zarr_shard_codec.core.ranges import WHOLE, Buffer
 from zarr_shard_codec.core.selection import Box, linear_chunks, project, view
 
 WriteStrategy = Literal["replace", "append", "in_place"]
-"""How a shard is changed in part: see `write_shard`."""
+"""How a shard is changed in part: by a new object (here), or by a patch of the old one (`patching`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,13 @@ class Update:
         pieces = [*encoded] if self.kept is None else [self.kept, *encoded]
         return shard_parts(self.shard, pieces) if any(len(linear) for linear, _ in pieces) else None
 
+    def empty(self) -> list[Buffer]:
+        """The parts of an object of nothing but fill value, where one can't be deleted."""
+        if self.shard is not None:
+            return [empty_shard(self.shard)]
+        coder = self.jobs[0].coder
+        return [*coder.encode_many(filled((1, *coder.spec.shape), coder.spec.fill_value))]
+
 
 def shard_parts(shard: Shard, pieces: Sequence[Encoded]) -> list[Buffer]:
     """Lay encoded inner chunks out as a shard: its parts, unjoined."""
@@ -69,6 +79,11 @@ def shard_parts(shard: Shard, pieces: Sequence[Encoded]) -> list[Buffer]:
     return [encoded_index, *buffers] if at_start else [*buffers, encoded_index]
 
 
+def empty_shard(shard: Shard) -> Buffer:
+    """A shard without inner chunks: its index, and nothing else."""
+    return shard.encode_index(ShardIndex.empty(shard.chunks_per_shard))
+
+
 def write_shard(shard: Shard, box: Box, value: np.ndarray[Any, Any], bounds: Bounds) -> Plan[Update]:
     """Plan to set part of a shard: read, splice, and say what the new object is made of.
 
@@ -80,51 +95,100 @@ def write_shard(shard: Shard, box: Box, value: np.ndarray[Any, Any], bounds: Bou
     CorruptShardError
         As `read_shard`, for every inner chunk that is kept or changed in part. Nothing is written then.
     """
-    inner_shape, counts = shard.inner.spec.shape, shard.chunks_per_shard
-    axes = project(box, inner_shape)
-    linear = linear_chunks(axes, counts).reshape([len(axis.chunks) for axis in axes])
-    jobs: list[EncodeJob] = []
-    in_part: list[tuple[int, ...]] = []
-    for block in product(*(axis.runs() for axis in axes)):
-        if covers(tuple(run.within for run in block), inner_shape):
-            chunks = view(linear, (run.positions for run in block))
-            jobs.append(EncodeJob(shard.inner, view(value, (run.landing for run in block)), chunks))
-        else:
-            touched = (axis.coords()[run.positions] for axis, run in zip(axes, block, strict=True))
-            in_part += product(*touched)
+    touched = Touched.by(shard, box, value, bounds)
+    if covers(box, bounds):
+        return touched.in_place_of(None)
+    answer = yield [WHOLE]
+    return touched.in_place_of(None if answer is None else answer[0])
 
-    old: Buffer | None = None
-    if not covers(box, bounds):
-        answer = yield [WHOLE]
-        old = None if answer is None else answer[0]
-    parts = [[axis.part(at) for axis, at in zip(axes, coords, strict=True)] for coords in in_part]
-    boxes = [tuple(wanted for wanted, _ in part) for part in parts]
-    limits = [bounds_of(coords, inner_shape, bounds) for coords in in_part]
-    places = [to_linear(coords, counts) for coords in in_part]
-    renewed = [covers(part, limit) for part, limit in zip(boxes, limits, strict=True)]
-    former: dict[int, Buffer] = {}
-    kept: Encoded | None = None
-    if old is not None:
-        gone = [job.linear.reshape(-1) for job in jobs]
-        gone.append(np.array(places, np.int64)[np.array(renewed, np.bool_)])
-        index = cut_index(shard, old)
-        needed = np.setdiff1d(index.present, np.concatenate(gone))
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """The inner chunks that a box touches: some of them as a whole, the others in part.
+
+    Attributes
+    ----------
+    shard
+        The sharding codec.
+    wholes
+        Chunks to encode of which nothing old stays.
+    parts
+        Chunks of which a part is set; each `old` is still to be found.
+    renewed
+        One element a part: whether it is all of the chunk that lies inside the array.
+    """
+
+    shard: Shard
+    wholes: Sequence[EncodeJob]
+    parts: Sequence[UpdateJob]
+    renewed: np.ndarray[Any, np.dtype[np.bool_]]
+
+    @classmethod
+    def by(cls, shard: Shard, box: Box, value: np.ndarray[Any, Any], bounds: Bounds) -> Touched:
+        """Find them; parameters as of `write_shard`."""
+        inner_shape, counts = shard.inner.spec.shape, shard.chunks_per_shard
+        axes = project(box, inner_shape)
+        linear = linear_chunks(axes, counts).reshape([len(axis.chunks) for axis in axes])
+        wholes: list[EncodeJob] = []
+        in_part: list[Coords] = []
+        for block in product(*(axis.runs() for axis in axes)):
+            if covers(tuple(run.within for run in block), inner_shape):
+                chunks = view(linear, (run.positions for run in block))
+                wholes.append(EncodeJob(shard.inner, view(value, (run.landing for run in block)), chunks))
+            else:
+                touched = (axis.coords()[run.positions] for axis, run in zip(axes, block, strict=True))
+                in_part += product(*touched)
+        parts: list[UpdateJob] = []
+        for coords in in_part:
+            pairs = [axis.part(at) for axis, at in zip(axes, coords, strict=True)]
+            part_box = tuple(wanted for wanted, _ in pairs)
+            part = view(value, (land for _, land in pairs))
+            limit, place = bounds_of(coords, inner_shape, bounds), to_linear(coords, counts)
+            parts.append(UpdateJob(shard.inner, None, part_box, part, limit, place, coords))
+        renewed = [covers(part.box, part.bounds) for part in parts]
+        return cls(shard, wholes, parts, np.array(renewed, np.bool_))
+
+    @property
+    def places(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Linear indices of all of them."""
+        return np.concatenate([*(job.linear.reshape(-1) for job in self.wholes), self._part_places])
+
+    @property
+    def _part_places(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        return np.array([part.linear for part in self.parts], np.int64)
+
+    def needed(
+        self, index: ShardIndex, shard_nbytes: int
+    ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, np.dtype[np.bool_]]]:
+        """Which chunks of an old shard are still needed.
+
+        Returns
+        -------
+        tuple
+            Their linear indices; their offsets and sizes in bytes, checked; and which of them change in part
+            (the others stay as they are encoded).
+
+        Raises
+        ------
+        CorruptShardError
+            As `ShardIndex.lookup`.
+        """
+        renewed = self._part_places[self.renewed]
+        gone = np.concatenate([*(job.linear.reshape(-1) for job in self.wholes), renewed])
+        needed = np.setdiff1d(index.present, gone)
         # The limit is more than tidiness: ranges that overlap would be copied once for each chunk.
-        limit = shard.inner.max_encoded_nbytes
-        _, table = index.lookup(needed, shard_nbytes=len(old), largest_nbytes=limit)
-        changed = np.isin(needed, places)
+        limit = self.shard.inner.max_encoded_nbytes
+        _, table = index.lookup(needed, shard_nbytes=shard_nbytes, largest_nbytes=limit)
+        return needed, table, np.isin(needed, self._part_places)
+
+    def jobs(self, former: Mapping[int, Buffer]) -> list[EncodeJob | UpdateJob]:
+        """What is to be encoded, given the old bytes of the chunks that change in part."""
+        return [*self.wholes, *(replace(part, old=former.get(part.linear)) for part in self.parts)]
+
+    def in_place_of(self, old: Buffer | None) -> Update:
+        """Make a new object, which keeps what is not touched of the old one, if there is one."""
+        if old is None:
+            return Update(self.jobs({}), self.shard)
+        needed, table, changed = self.needed(cut_index(self.shard, old), len(old))
         former = dict(zip(needed[changed].tolist(), Segments(old, table[changed]), strict=True))
-        kept = needed[~changed], Segments(old, table[~changed])
-    updates = [
-        UpdateJob(
-            shard.inner,
-            former.get(place),
-            part_box,
-            view(value, (land for _, land in part)),
-            limit,
-            place,
-            coords,
-        )
-        for place, coords, part, part_box, limit in zip(places, in_part, parts, boxes, limits, strict=True)
-    ]
-    return Update([*jobs, *updates], shard, kept)
+        return Update(self.jobs(former), self.shard, (needed[~changed], Segments(old, table[~changed])))

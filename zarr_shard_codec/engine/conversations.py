@@ -1,66 +1,167 @@
 """Drivers of plans: a plan's requests in, a store's bytes out. One for threads, one for an event loop.
 
-Owns the turns and nothing else; `core.plans` says what is asked, the store how it is read.
+Owns the turns, and that all turns of a conversation see one state of the object: where a store can't hold an
+object open, a conversation during which it was replaced is begun anew. `core.plans` says what is asked, the
+store how it is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from zarr_shard_codec.core.index import ShardIndex
-from zarr_shard_codec.core.plans import IndexRequest, Plan
+from zarr_shard_codec.core.plans import IndexRequest, Plan, Size
 from zarr_shard_codec.core.ranges import Buffer, Cut, Request, merge
 from zarr_shard_codec.engine.index_cache import INDEXES
-from zarr_shard_codec.errors import ZarrShardError
-from zarr_shard_codec.stores.protocols import AsyncStore, Store, StoredObject, opens_objects
+from zarr_shard_codec.errors import CorruptShardError, ZarrShardError
+from zarr_shard_codec.stores.protocols import (
+    AsyncStore,
+    Store,
+    StoredObject,
+    Version,
+    opens_objects,
+    opens_remote_objects,
+    patches_objects,
+)
 
 T = TypeVar("T")
 
+_PAUSES: Final = (0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
+"""Seconds to wait before an object that was just being changed is read again, and again."""
 
-def converse(plan: Plan[T], store: Store, key: str) -> T:
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The state of an object that a conversation saw.
+
+    Attributes
+    ----------
+    asked
+        Whether it asked for anything at all: if not, its result holds for any state.
+    version
+        What the store knows the state by; None if there was no object, or the store knows none.
+    identity
+        Equal for equal bytes; None where that is not certain.
+    """
+
+    asked: bool
+    version: Version | None
+    identity: Hashable | None
+
+
+def converse(plan: Callable[[], Plan[T]], store: Store, key: str) -> T:
     """Drive a plan over one object. Errors name the key.
 
     On stores that can hold an object open, all turns see one state of it, and an index of it that was
-    read before is not read again.
+    read before is not read again. Where it was replaced between two turns, or written into, and what was
+    read cannot be right, a new plan starts over; `plan` makes it.
+
+    Raises
+    ------
+    CorruptShardError, StoreError
+        The plan's and the store's; `object_changed` if that happened again and again.
     """
-    opened: StoredObject | None = None
-    try:
-        requests = next(plan)
-        if opens_objects(store):
-            opened = store.open_object(key)
-        while True:
-            turn = _Turn(requests, store, None if opened is None else opened.identity)
-            if not turn.merged:
-                buffers: Sequence[Buffer] | None = ()
-            elif opened is not None:
-                buffers = opened.read(turn.merged)
-            else:
-                buffers = None if opens_objects(store) else store.read(key, turn.merged)
-            requests = plan.send(turn.answer(buffers))
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    except ZarrShardError as error:
-        raise error.at(key=key) from error.__cause__
-    finally:
-        if opened is not None:
-            opened.close()
+    return converse_seen(plan, store, key)[0]
 
 
-async def converse_async(plan: Plan[T], store: AsyncStore, key: str) -> T:
+def converse_seen(plan: Callable[[], Plan[T]], store: Store, key: str) -> tuple[T, Seen]:
+    """As `converse`; and what state it saw."""
+    for pause in pauses():
+        opened: StoredObject | None = None
+        asked = False
+        conversation = plan()
+        try:
+            requests = next(conversation)
+            asked = True
+            if opens_objects(store):
+                opened = store.open_object(key)
+            while True:
+                turn = _Turn(requests, store, opened)
+                buffers: Sequence[Buffer] | None
+                if opened is not None:
+                    buffers = opened.read(turn.merged) if turn.merged else ()
+                else:
+                    buffers = None if opens_objects(store) else store.read(key, turn.merged)
+                requests = conversation.send(turn.answer(buffers))
+        except StopIteration as done:
+            result: T = done.value
+            return result, _seen(opened, asked=asked)
+        except ZarrShardError as error:
+            if pause is None or not may_be_in_change(error, store, key, _seen(opened, asked=asked)):
+                raise error.at(key=key) from error.__cause__
+        finally:
+            if opened is not None:
+                opened.close()
+        time.sleep(pause)
+    raise AssertionError("the last pause is None")
+
+
+async def converse_async(plan: Callable[[], Plan[T]], store: AsyncStore, key: str) -> T:
     """Drive a plan over one object, as `converse` does, without holding a thread."""
+    return (await converse_seen_async(plan, store, key))[0]
+
+
+async def converse_seen_async(plan: Callable[[], Plan[T]], store: AsyncStore, key: str) -> tuple[T, Seen]:
+    """As `converse_async`; and what state it saw."""
+    import asyncio
+
+    for pause in pauses():
+        opened = store.open_object(key) if opens_remote_objects(store) else None
+        conversation = plan()
+        asked = False
+        try:
+            requests = next(conversation)
+            asked = True
+            while True:
+                turn = _Turn(requests, store, opened)
+                buffers: Sequence[Buffer] | None
+                if opened is not None:
+                    buffers = await opened.read_async(turn.merged) if turn.merged else ()
+                else:
+                    buffers = await store.read_async(key, turn.merged)
+                requests = conversation.send(turn.answer(buffers))
+        except StopIteration as done:
+            result: T = done.value
+            return result, _seen(opened, asked=asked)
+        except ZarrShardError as error:
+            if pause is None or opened is None or error.reason != "object_changed":
+                raise error.at(key=key) from error.__cause__
+        await asyncio.sleep(pause)
+    raise AssertionError("the last pause is None")
+
+
+def pauses() -> Iterator[float | None]:
+    """How long to wait, in seconds, after each attempt; None after the last."""
+    yield from _PAUSES
+    yield None
+
+
+def may_be_in_change(error: ZarrShardError, store: Store, key: str, seen: Seen) -> bool:
+    """Whether an object was perhaps being changed while it was read, so that the error may be gone next time.
+
+    A store whose objects can be written into shows that by another state now than then; where the object had
+    changed a moment before it was read, nobody can say.
+    """
+    if error.reason == "object_changed":
+        return True
+    if not isinstance(error, CorruptShardError) or not patches_objects(store) or seen.version is None:
+        return False
+    if seen.identity is None:
+        return True
+    opened = store.open_object(key)
+    if opened is None:
+        return True
     try:
-        requests = next(plan)
-        while True:
-            turn = _Turn(requests, store, None)
-            requests = plan.send(turn.answer(await store.read_async(key, turn.merged)))
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    except ZarrShardError as error:
-        raise error.at(key=key) from error.__cause__
+        return opened.version != seen.version
+    finally:
+        opened.close()
+
+
+def _seen(opened: StoredObject | None, *, asked: bool) -> Seen:
+    return Seen(asked, None, None) if opened is None else Seen(asked, opened.version, opened.identity)
 
 
 class _Turn:
@@ -69,13 +170,16 @@ class _Turn:
     __slots__ = ("_cuts", "_known", "_n_requests", "merged")
 
     def __init__(
-        self, requests: Sequence[Request | IndexRequest], store: Store, identity: Hashable | None
+        self, requests: Sequence[Request | IndexRequest | Size], store: Store, opened: StoredObject | None
     ) -> None:
         self._n_requests = len(requests)
-        self._known: dict[int, ShardIndex] = {}
+        self._known: dict[int, Any] = {}
+        identity = None if opened is None else opened.identity
         plain: list[Request] = []
         for at, request in enumerate(requests):
-            if isinstance(request, IndexRequest):
+            if isinstance(request, Size):
+                self._known[at] = None if opened is None else opened.nbytes
+            elif isinstance(request, IndexRequest):
                 known = None if identity is None else INDEXES.get(identity, request.shard, request.extent)
                 if known is not None:
                     self._known[at] = known

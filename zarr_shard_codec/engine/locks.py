@@ -1,21 +1,23 @@
-"""One writer at a time for each object, within this process.
+"""One writer at a time for each object.
 
-Owns the locks of threads. A write replaces its object as a whole, after reading what it keeps of the old
-one: two at once, from two threads or two coroutines, would each keep what the other one changed. Writers in
-other processes are not held off.
+Owns who waits for whom. A write of a part reads the object and keeps what it does not change: two at once
+would each keep what the other one changed. Within a process writers always take turns; what holds off other
+processes is the store's lock (local files), a factory of the caller's, or nothing. Stores with conditional
+requests need no lock between processes, see `writing`.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 from weakref import WeakValueDictionary
 
 from zarr_shard_codec.stores.local import LocalStore
-from zarr_shard_codec.stores.protocols import Store
+from zarr_shard_codec.stores.protocols import Store, locks_names
 
 LockFactory = Callable[[str], AbstractContextManager[Any]]
 """Called with an object's name, the same in every process; gives a lock that is not yet held."""
@@ -27,16 +29,89 @@ _locks: Final[WeakValueDictionary[Hashable, threading.Lock]] = WeakValueDictiona
 _guard = threading.Lock()
 
 
-def lock_of(store: Store, key: str) -> threading.Lock:
-    """The lock of an object: the same for everyone in this process, as long as anyone has it.
+class Locks:
+    """The locks that one call holds, of objects of one array. A context manager: at its end none is held.
 
-    Not bound to the thread that takes it: a write may begin in one and end in another.
+    Taken and let go of in one thread, whichever threads do the work: locks that know their owner want that,
+    and a thread of a pool that waited could be the one that the holder needs to go on. Whoever takes several
+    takes them in ascending order of their grid coordinates, as all writes of an array do, so that none waits
+    for another in a circle.
+
+    Parameters
+    ----------
+    store
+        Where the array is.
+    folder
+        The array's path.
+    lock
+        How writers take turns beyond this process.
+    """
+
+    def __init__(self, store: Store, folder: str, lock: Locking) -> None:
+        self._store = store
+        self._folder = folder
+        self._lock = lock
+        self._held: dict[str, list[Callable[[], None]]] = {}
+        self._done: deque[str] = deque()
+        self._managers: list[tuple[Any, list[str]]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._done.extend(self._held)
+        self.let_go()
+
+    def take(self, key: str) -> None:
+        """Wait for the lock of an object, and hold it.
+
+        Raises
+        ------
+        StoreError
+            `store_failure`: the file system has no locks. Nothing more is held then.
+        """
+        mine = lock_of(self._store, key)
+        mine.acquire()
+        held = self._held[key] = [mine.release]
+        if callable(self._lock):
+            manager = self._lock(name_of(self._store, key))
+            if not any(manager is other for other, _ in self._managers):
+                manager.__enter__()
+                self._managers.append((manager, []))
+            next(keys for other, keys in self._managers if other is manager).append(key)
+            held.append(lambda: self._leave(manager, key))
+        elif self._lock == "auto" and locks_names(self._store):
+            held.append(self._store.lock(self._folder, key[len(self._folder) :].lstrip("/")))
+
+    def done(self, key: str) -> None:
+        """Say, from any thread, that the object is finished."""
+        self._done.append(key)
+
+    def let_go(self) -> None:
+        """Let go of the locks of objects that are finished."""
+        while self._done:
+            for release in reversed(self._held.pop(self._done.popleft(), [])):
+                release()
+
+    def _leave(self, manager: AbstractContextManager[Any], key: str) -> None:
+        # One lock for several names is a factory's right; it is held until the last of them is done.
+        at = next(at for at, (other, _) in enumerate(self._managers) if other is manager)
+        self._managers[at][1].remove(key)
+        if not self._managers[at][1]:
+            del self._managers[at]
+            manager.__exit__(None, None, None)
+
+
+def name_of(store: Store, key: str) -> str:
+    """An object's name for a factory of locks: its path, links resolved, or its store and key."""
+    return store.path_of(key) if isinstance(store, LocalStore) else f"{store}/{key}"
+
+
+def lock_of(store: Store, key: str) -> threading.Lock:
+    """The lock of an object in this process: the same for everyone in it, as long as anyone has it.
 
     Local files are known by their path, whatever store they are reached through; other objects by their
     store, so that two stores over the same bucket do not know of each other.
-
-    Whoever takes several takes them in ascending order of their grid coordinates, as all writes of an
-    array do, so that none waits for another in a circle.
     """
     name: Hashable = store.path_of(key) if isinstance(store, LocalStore) else (id(store), key)
     with _guard:

@@ -1,4 +1,4 @@
-"""Running plans over many objects: reads ahead, jobs in batches, writes behind.
+"""Running plans over many objects: reads ahead, and jobs in batches.
 
 Owns what runs where, and how much of it at a time: each stage of the pipeline is a lazy stream that
 keeps a few items ahead in a pool, so memory stays bounded whatever the selection is, and what is small
@@ -7,21 +7,19 @@ runs where it is called, without a thread.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, islice
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
-from zarr_shard_codec.core.jobs import DecodeJob, Encoded, EncodeJob, UpdateJob
+from zarr_shard_codec.core.jobs import DecodeJob
 from zarr_shard_codec.core.plans import Plan
-from zarr_shard_codec.core.writing import Update
-from zarr_shard_codec.engine.conversations import converse
-from zarr_shard_codec.engine.locks import lock_of
+from zarr_shard_codec.engine.conversations import Seen, converse_seen, may_be_in_change, pauses
 from zarr_shard_codec.engine.pool import WAITING_THREADS, thread_count, waiting_pool, working_pool
 from zarr_shard_codec.errors import ZarrShardError
 from zarr_shard_codec.stores.protocols import Store, waits_for_network
@@ -42,6 +40,10 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
+Job: TypeAlias = "tuple[ReadTask, Seen, DecodeJob]"
+"""A job, of which task it is, and what state of the object its bytes are from."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReadTask:
     """One object to read from.
@@ -51,7 +53,7 @@ class ReadTask:
     key
         Its key.
     plan
-        What to read; it returns the jobs that decode.
+        Makes the plan of what to read, which returns the jobs that decode: anew, if the object changes.
     target
         Where the jobs put it: set to the fill value if the object does not exist.
     fill_value
@@ -59,50 +61,16 @@ class ReadTask:
     """
 
     key: str
-    plan: Plan[list[DecodeJob] | None]
+    plan: Callable[[], Plan[list[DecodeJob] | None]]
     target: np.ndarray[Any, Any]
     fill_value: np.ndarray[Any, Any]
 
-    def jobs(self, found: list[DecodeJob] | None) -> list[tuple[str, DecodeJob]]:
-        """What is left to do, given what the plan returned; each job with the key."""
+    def jobs(self, found: list[DecodeJob] | None, seen: Seen) -> list[Job]:
+        """What is left to do, given what the plan returned, and of which state."""
         if found is None:
             self.target[...] = self.fill_value
             return []
-        return [(self.key, job) for job in found]
-
-
-@dataclass(frozen=True, slots=True)
-class WriteTask:
-    """One object to write to.
-
-    Attributes
-    ----------
-    key
-        Its key.
-    plan
-        What to write; it returns the jobs that encode.
-    nbytes
-        Decoded size of what is set, in bytes.
-    """
-
-    key: str
-    plan: Plan[Update]
-    nbytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Started:
-    """A write whose reading is done: jobs are encoded one after the other until all are there."""
-
-    key: str
-    update: Update
-    jobs: list[EncodeJob | UpdateJob]
-    encoded: list[Encoded] = field(default_factory=list)
-
-    @classmethod
-    def begin(cls, task: WriteTask, store: Store) -> _Started:
-        update = converse(task.plan, store, task.key)
-        return cls(task.key, update, [part for job in update.jobs for part in job.split()])
+        return [(self, seen, job) for job in found]
 
 
 def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
@@ -115,96 +83,45 @@ def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
     StoreError
         The store's.
     """
+    doubtful: list[ReadTask] = []
 
-    def fetch(group: list[ReadTask]) -> list[tuple[str, DecodeJob]]:
-        return [job for task in group for job in task.jobs(converse(task.plan, store, task.key))]
+    def fetch(group: list[ReadTask]) -> list[Job]:
+        return [job for task in group for job in task.jobs(*converse_seen(task.plan, store, task.key))]
 
-    one, others = _peek(tasks, 1)
+    def finish(batch: list[Job]) -> None:
+        doubtful.extend(decode(batch, store))
+
+    _read_all(store, tasks, fetch, finish)
+    for task in {id(task): task for task in doubtful}.values():
+        _read_alone(task, store)
+
+
+def _read_all(
+    store: Store,
+    tasks: Iterable[ReadTask],
+    fetch: Callable[[list[ReadTask]], list[Job]],
+    finish: Callable[[list[Job]], None],
+) -> None:
+    one, others = peek(tasks, 1)
     if not others:  # the way of a small read is short
-        for _ in ahead(decode, decode_batches(fetch(one)), working_pool):
+        for _ in ahead(finish, decode_batches(fetch(one)), working_pool):
             pass
         return
-    groups = _groups(chain(one, others), store, lambda task: task.target.nbytes)
-    few, rest = _peek(groups, 2 * thread_count())
+    groups = groups_of(chain(one, others), store, lambda task: task.target.nbytes)
+    few, rest = peek(groups, 2 * thread_count())
     if rest and not waits_for_network(store):
         # Enough objects to keep every core busy: the thread that reads one also decodes it.
-        for _ in ahead(lambda group: decode(fetch(group)), chain(few, rest), working_pool):
+        for _ in ahead(lambda group: finish(fetch(group)), chain(few, rest), working_pool):
             pass
         return
     # Closed at once after an error: a traceback would keep the stages, and what they have begun, alive.
-    depth = _depth(store, (task.target.nbytes for group in few for task in group))
+    depth = depth_for(store, (task.target.nbytes for group in few for task in group))
     with closing(ahead(fetch, chain(few, rest), pool_for(store), depth=depth)) as fetched:
-        for _ in ahead(decode, decode_batches(chain.from_iterable(fetched)), working_pool):
+        for _ in ahead(finish, decode_batches(chain.from_iterable(fetched)), working_pool):
             pass
 
 
-def write_objects(store: Store, tasks: Iterable[WriteTask]) -> None:
-    """Write objects; one that would hold nothing but fill value is deleted.
-
-    Every object is replaced as a whole, and by one writer of this process at a time: see `locks`. After an
-    error some are written and some are not.
-
-    Parameters
-    ----------
-    store
-        Where they are.
-    tasks
-        In ascending order of their grid coordinates.
-
-    Raises
-    ------
-    CorruptShardError
-        The first that any plan or job raises, with its key: that object was left as it was.
-    StoreError
-        The store's.
-    """
-    held: dict[str, Lock] = {}
-
-    def locked() -> Iterator[WriteTask]:
-        # Taken here, by the caller's thread: a thread of the pool that waited for a lock could be the one
-        # that its holder needs to go on.
-        for task in tasks:
-            lock = lock_of(store, task.key)
-            lock.acquire()
-            held[task.key] = lock
-            yield task
-
-    def start(group: list[WriteTask]) -> list[_Started]:
-        return [_Started.begin(task, store) for task in group]
-
-    def put(group: list[_Started]) -> None:
-        for write in group:
-            parts = write.update.finish(write.encoded)
-            if parts is None:
-                store.delete(write.key)
-            else:
-                store.write(write.key, parts)
-            held.pop(write.key).release()
-
-    def write_all(group: list[WriteTask]) -> None:
-        for write in start(group):
-            put(list(_complete([_encode([(write, job) for job in write.jobs])])))
-
-    try:
-        few, rest = _peek(_groups(locked(), store, lambda task: task.nbytes), 2 * thread_count())
-        if rest and not waits_for_network(store):
-            for _ in ahead(write_all, chain(few, rest), working_pool):
-                pass
-            return
-        depth = _depth(store, (task.nbytes for group in few for task in group))
-        with (
-            closing(ahead(start, chain(few, rest), pool_for(store), depth=depth)) as started,
-            closing(ahead(_encode, _job_batches(chain.from_iterable(started)), working_pool)) as encoded,
-        ):
-            done = _groups(_complete(encoded), store, lambda write: sum(job.nbytes for job in write.jobs))
-            for _ in ahead(put, done, pool_for(store), depth=depth):
-                pass
-    finally:
-        for lock in held.values():
-            lock.release()
-
-
-def _peek(items: Iterable[T], count: int) -> tuple[list[T], Iterable[T]]:
+def peek(items: Iterable[T], count: int) -> tuple[list[T], Iterable[T]]:
     """The first few items, and the others, which are falsy if there are none."""
     rest = iter(items)
     few = list(islice(rest, count))
@@ -212,40 +129,45 @@ def _peek(items: Iterable[T], count: int) -> tuple[list[T], Iterable[T]]:
     return few, chain(more, rest) if more else ()
 
 
-def decode_batches(jobs: Iterable[tuple[str, DecodeJob]]) -> Iterator[list[tuple[str, DecodeJob]]]:
+def decode_batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
     """Cut jobs into batches that are worth a thread."""
-    parts = ((key, part) for key, job in jobs for part in job.split())
-    return _batches(parts, lambda job: job[1].nbytes)
+    parts = ((task, seen, part) for task, seen, job in jobs for part in job.split())
+    return batches(parts, lambda job: job[2].nbytes)
 
 
-def decode(batch: list[tuple[str, DecodeJob]]) -> None:
-    """Run a batch of jobs; errors name the key."""
-    for key, job in batch:
+def decode(batch: list[Job], store: Store) -> list[ReadTask]:
+    """Run a batch of jobs; errors name the key.
+
+    Returns
+    -------
+    list of ReadTask
+        Those of whose bytes some were perhaps being overwritten while they were read. No other job is to be
+        under way when they are read again, because jobs of one task share its target.
+    """
+    doubtful: list[ReadTask] = []
+    for task, seen, job in batch:
         try:
             job.run()
         except ZarrShardError as error:
-            raise error.at(key=key) from error.__cause__
+            if not may_be_in_change(error, store, task.key, seen):
+                raise error.at(key=task.key) from error.__cause__
+            doubtful.append(task)
+    return doubtful
 
 
-def _encode(batch: list[tuple[_Started, EncodeJob | UpdateJob]]) -> list[tuple[_Started, Encoded]]:
-    encoded: list[tuple[_Started, Encoded]] = []
-    for write, job in batch:
+def _read_alone(task: ReadTask, store: Store) -> None:
+    """Read one object, again and again if it is being changed."""
+    for pause in pauses():
+        found, seen = converse_seen(task.plan, store, task.key)
         try:
-            encoded.append((write, job.run()))
+            for *_, job in task.jobs(found, seen):
+                job.run()
         except ZarrShardError as error:
-            raise error.at(key=write.key) from error.__cause__
-    return encoded
-
-
-def _job_batches(started: Iterable[_Started]) -> Iterator[list[tuple[_Started, EncodeJob | UpdateJob]]]:
-    return _batches(((write, job) for write in started for job in write.jobs), lambda item: item[1].nbytes)
-
-
-def _complete(encoded: Iterable[list[tuple[_Started, Encoded]]]) -> Iterator[_Started]:
-    for write, chunks in chain.from_iterable(encoded):
-        write.encoded.append(chunks)
-        if len(write.encoded) == len(write.jobs):
-            yield write
+            if pause is None or not may_be_in_change(error, store, task.key, seen):
+                raise error.at(key=task.key) from error.__cause__
+            time.sleep(pause)
+        else:
+            return
 
 
 def pool_for(store: Store) -> Callable[[], ThreadPoolExecutor]:
@@ -253,7 +175,7 @@ def pool_for(store: Store) -> Callable[[], ThreadPoolExecutor]:
     return waiting_pool if waits_for_network(store) else working_pool
 
 
-def _depth(store: Store, sizes: Iterable[int]) -> int:
+def depth_for(store: Store, sizes: Iterable[int]) -> int:
     """How many objects to have under way, by the sizes of the first: two a core, or what hides latency."""
     least = 2 * thread_count()
     if not waits_for_network(store):
@@ -261,14 +183,15 @@ def _depth(store: Store, sizes: Iterable[int]) -> int:
     return max(least, min(WAITING_THREADS, _FLIGHT_NBYTES // max(chain([1], sizes))))
 
 
-def _groups(items: Iterable[T], store: Store, nbytes: Callable[[T], int]) -> Iterator[list[T]]:
+def groups_of(items: Iterable[T], store: Store, nbytes: Callable[[T], int]) -> Iterator[list[T]]:
     """Objects to hand to a thread together: one by one where each waits for a network."""
     if waits_for_network(store):
         return ([item] for item in items)
-    return _batches(items, lambda item: nbytes(item) + _OBJECT_NBYTES)
+    return batches(items, lambda item: nbytes(item) + _OBJECT_NBYTES)
 
 
-def _batches(items: Iterable[T], nbytes: Callable[[T], int]) -> Iterator[list[T]]:
+def batches(items: Iterable[T], nbytes: Callable[[T], int]) -> Iterator[list[T]]:
+    """Cut items into batches that are worth a thread, by the decoded bytes of each."""
     batch: list[T] = []
     total = 0
     for item in items:

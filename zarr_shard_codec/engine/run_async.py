@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
-from zarr_shard_codec.engine.conversations import converse_async
+from zarr_shard_codec.engine.conversations import converse_seen_async
 from zarr_shard_codec.engine.pool import working_pool
 from zarr_shard_codec.engine.run import ReadTask, decode, decode_batches
 from zarr_shard_codec.stores.protocols import AsyncStore
@@ -26,9 +26,9 @@ async def read_objects_async(store: AsyncStore, tasks: Iterable[ReadTask]) -> No
 
     async def read(task: ReadTask) -> None:
         try:
-            jobs = task.jobs(await converse_async(task.plan, store, task.key))
+            jobs = task.jobs(*await converse_seen_async(task.plan, store, task.key))
             for batch in decode_batches(jobs):
-                await loop.run_in_executor(working_pool(), decode, batch)
+                await loop.run_in_executor(working_pool(), decode, batch, store)
         finally:
             in_flight.release()
 

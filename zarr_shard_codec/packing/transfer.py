@@ -131,12 +131,12 @@ def open_shard(store: Store, key: str, chain: CodecChain, codec: ShardingCodec) 
             raise error.at(key=key) from error.__cause__
         cut = lambda ranges: [whole[lies.offset : lies.offset + lies.nbytes] for lies in ranges]  # noqa: E731
         return OpenShard(index, len(whole), cut)
-    there = converse(read_index(codec, None), store, key)
+    there = converse(lambda: read_index(codec, None), store, key)
     if there is None:
         return None
 
     def read(ranges: Sequence[ByteRange]) -> Sequence[Buffer]:
-        answer = converse(_ask(ranges), store, key) if ranges else []
+        answer = converse(lambda: _ask(ranges), store, key) if ranges else []
         if answer is None:
             raise PackingError("source_changed", "the shard was deleted while it was being read", key=key)
         for lies, encoded in zip(ranges, answer, strict=True):

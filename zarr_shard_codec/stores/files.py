@@ -18,9 +18,8 @@ import numpy as np
 
 from zarr_shard_codec.core.ranges import Buffer
 
-_READ_FLAGS: Final = (
-    os.O_RDONLY
-    | getattr(os, "O_BINARY", 0)
+_EXISTING_FLAGS: Final = (
+    getattr(os, "O_BINARY", 0)
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_NONBLOCK", 0)  # a named pipe in a data set must not make its reader wait for ever
 )
@@ -39,11 +38,11 @@ _REPLACE_TRIES: Final = 50
 _REPLACE_PAUSE: Final = 0.02
 
 
-def open_for_reading(path: str) -> int:
-    """Open the file; not through a symbolic link as its last part, which fails."""
+def open_existing(path: str, access: int = os.O_RDONLY) -> int:
+    """Open the file, by default for reading; not through a symbolic link as its last part, which fails."""
     if not hasattr(os, "O_NOFOLLOW") and os.path.islink(path):
         raise OSError(f"{path} is a symbolic link")
-    return os.open(path, _READ_FLAGS)
+    return os.open(path, access | _EXISTING_FLAGS)
 
 
 def read_at(descriptor: int, offset: int, nbytes: int) -> Buffer:
@@ -68,6 +67,48 @@ def _read_into(descriptor: int, buffer: memoryview, offset: int) -> int:
     with io.FileIO(descriptor, closefd=False) as file:
         file.seek(offset)
         return file.readinto(buffer) or 0
+
+
+def write_at(descriptor: int, offset: int, parts: Sequence[Buffer]) -> None:
+    """Write the parts one after the other from `offset` on, in one system call where it takes them all."""
+    if not _HAS_PREAD:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        write_parts(descriptor, parts)
+        return
+    rest = [memoryview(part) for part in parts if len(part)]
+    while rest:
+        written = os.pwritev(descriptor, rest[:_MAX_PARTS], offset)
+        offset += written
+        while rest and written >= len(rest[0]):
+            written -= len(rest.pop(0))
+        if written:
+            rest[0] = rest[0][written:]
+
+
+def wait_for_disk(descriptor: int) -> None:
+    """Wait until the disk has what was written to the file."""
+    getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
+def wait_for_folder(path: str) -> None:
+    """Wait until the disk has the names of a folder's files, where the system lets one ask for that."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folders(path: str, *, durable: bool) -> None:
+    """Make a folder and those above it, unless they exist; if `durable`, wait until the disk has them."""
+    missing = [path]
+    while durable and not os.path.isdir(missing[-1]):
+        missing.append(os.path.dirname(missing[-1]))
+    os.makedirs(path, exist_ok=True)
+    for parent in missing[1:]:
+        wait_for_folder(parent)
 
 
 def create_exclusively(path: str) -> int:

@@ -9,8 +9,8 @@ Owns atomic replacement, exclusive creation, and the rule that nothing outside t
   This guards against a hostile *data set*; it does not guard against someone who swaps folders for links
   while this process runs.
 
-Written files appear complete or not at all, but nothing here waits for the disk: a power failure may still
-lose what was written last.
+Written files appear complete or not at all; a patch of a file that is there does not, and says so. Only a
+durable store waits for the disk: else a power failure may still lose what was written last.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ import stat
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
+from zarr_shard_codec.core.patching import Patch
 from zarr_shard_codec.core.ranges import Buffer, Request, clamp
 from zarr_shard_codec.errors import StoreError
-from zarr_shard_codec.stores import files, leftovers, walk
+from zarr_shard_codec.stores import file_locks, files, leftovers, walk
 from zarr_shard_codec.stores.keys import check_key, check_prefix
-from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo
+from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo, Version
 
 _TEMPORARY: Final = re.compile(r"(?:.*/)?\.zsc-tmp-[0-9a-f]{16}", re.DOTALL)
 _Listed = TypeVar("_Listed")
@@ -49,6 +50,8 @@ _REMEDIES: Final = {
     errno.EPERM: _NOT_ALLOWED,
 }
 """What to do about what the system says."""
+_NO_LOCKS: Final = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
+"""What systems answer where the file system has no locks."""
 
 
 def is_temporary(key: str) -> bool:
@@ -85,6 +88,12 @@ class OpenFile:
         return self._status.st_size
 
     @property
+    def version(self) -> Version:
+        """The file, and its size and times: all that tells two states of it apart, young ones perhaps not."""
+        status = self._status
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+    @property
     def identity(self) -> Hashable | None:
         """The file, and when it was last changed; None if that was a moment ago.
 
@@ -98,7 +107,7 @@ class OpenFile:
         settled = _SETTLED_NS if changed % 1_000_000_000 else _SETTLED_COARSE_NS
         if time.time_ns() - changed < settled:
             return None
-        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        return self.version
 
     def read(self, requests: Sequence[Request]) -> list[Buffer]:
         """One fresh buffer a request, in order. Raises `StoreError` (`store_failure`)."""
@@ -120,12 +129,15 @@ class LocalStore:
     ----------
     root
         The folder. A relative path is taken from the current folder now, not later.
+    durable
+        Whether whatever is changed waits for the disk before it is done.
     """
 
     coalescing: Coalescing = Coalescing(largest_gap=16 << 10, largest_read=8 << 20)
     """One more `pread`, with its Python, costs about what reading 16 KiB costs."""
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str], *, durable: bool = False) -> None:
+        self.durable = durable
         self.root: Final = os.path.realpath(os.fspath(root))
         self._base = self.root.rstrip(os.sep) + os.sep
         self._folders: dict[str, str] = {}
@@ -136,8 +148,14 @@ class LocalStore:
     def __str__(self) -> str:
         return self.root
 
-    def __reduce__(self) -> tuple[type[LocalStore], tuple[str]]:
-        return type(self), (self.root,)
+    def __reduce__(self) -> tuple[Callable[..., LocalStore], tuple[object, ...]]:
+        return _rebuild, (type(self), self.root, self.durable)
+
+    def made_durable(self) -> Self:
+        """Return the same store, waiting for the disk."""
+        store = object.__new__(type(self))
+        store.__dict__ |= self.__dict__ | {"durable": True}
+        return store
 
     def path_of(self, key: str) -> str:
         """Return where the file of this key is, or would be, with links of its folders resolved.
@@ -202,25 +220,25 @@ class LocalStore:
             return None
         raise StoreError("store_failure", f"cannot read {self._base}{key}: not a regular file", key=key)
 
-    def _open(self, key: str) -> int | None:
+    def _open(self, key: str, access: int = os.O_RDONLY) -> int | None:
         path = self.path_of(key)
         try:
-            return files.open_for_reading(path)
+            return files.open_existing(path, access)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError:
             if os.path.islink(path):
-                return self._open_link(key, path)
+                return self._open_link(key, path, access)
             if os.path.isdir(path):  # Windows opens no folders
                 return None
             raise
 
-    def _open_link(self, key: str, path: str) -> int | None:
+    def _open_link(self, key: str, path: str, access: int) -> int | None:
         try:
             target = os.path.realpath(path, strict=True)
             if not target.startswith(self._base):
                 raise _leads_out(key, target)
-            return files.open_for_reading(target)
+            return files.open_existing(target, access)
         except FileNotFoundError:
             return None
 
@@ -245,8 +263,9 @@ class LocalStore:
         """
         with self._temporary(key) as file:
             yield file.descriptor
-            file.close()
+            file.finish()
             files.replace(file.name, file.path)
+            self._keep_names(file.path)
 
     def create(self, key: str, parts: Sequence[Buffer]) -> bool:
         """Add the file unless there is one; whether it was added. See `Store.create`.
@@ -257,8 +276,9 @@ class LocalStore:
         if not os.path.lexists(path):
             with self._temporary(key) as file:
                 files.write_parts(file.descriptor, parts)
-                file.close()
+                file.finish()
                 if files.put_new(file.name, file.path):
+                    self._keep_names(file.path)
                     return True
         if os.path.isdir(path) and not os.path.islink(path):
             raise StoreError("store_failure", f"cannot create {path}: a folder has its name", key=key)
@@ -267,7 +287,7 @@ class LocalStore:
     @contextmanager
     def _temporary(self, key: str) -> Iterator[_TemporaryFile]:
         try:
-            file = _TemporaryFile(self.path_of(key))
+            file = _TemporaryFile(self.path_of(key), durable=self.durable)
             try:
                 yield file
             finally:
@@ -282,18 +302,83 @@ class LocalStore:
         path = self.path_of(key)
         try:
             os.unlink(path)
+            self._keep_names(path)
         except (FileNotFoundError, NotADirectoryError):
             pass
         except OSError as error:
             if not os.path.isdir(path):
                 raise _failure("delete", self._base, key, error) from error
 
+    def patch(self, key: str, patch: Patch, version: Version | None) -> bool:
+        """Write into the file, if it still is as it was seen; whether it was. See `PatchingStore.patch`.
+
+        Raises
+        ------
+        StoreError
+            `invalid_key`; `store_failure`: its text says what of the patch is in the file. Nothing is, where
+            it was to be appended.
+        """
+        if not patch.writes:
+            return True
+        done = "nothing of it was written"
+        try:
+            descriptor = self._open(key, os.O_RDWR)
+            if descriptor is None:
+                return False
+            try:
+                if OpenFile(self._base, key, descriptor, os.fstat(descriptor)).version != version:
+                    return False
+                done = "the file may hold a part of what was to be written: write it again"
+                try:
+                    for offset, parts in patch.writes:
+                        files.write_at(descriptor, offset, parts)
+                    if self.durable:
+                        files.wait_for_disk(descriptor)
+                except BaseException:
+                    if patch.writes[0][0] == patch.nbytes:
+                        done = f"it has to be cut back to {patch.nbytes} bytes, and could not be: repair it"
+                        os.ftruncate(descriptor, patch.nbytes)
+                        done = "it was cut back to what it was before"
+                    raise
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            if isinstance(error, StoreError):
+                raise
+            raise _failure("write into", self._base, key, error, done) from error
+        return True
+
+    def lock(self, folder: str, name: str) -> Callable[[], None]:
+        """Wait for a lock that all processes on this file system see; returns what lets go of it.
+
+        Raises
+        ------
+        StoreError
+            `store_failure`: there are no locks on this file system, or no file may be made in the folder.
+        """
+        inside = f"{folder}/{file_locks.LOCK_FILE}" if folder else file_locks.LOCK_FILE
+        place = os.path.dirname(self.path_of(inside))
+        try:
+            try:
+                return file_locks.take(place, name)
+            except FileNotFoundError:
+                files.make_folders(place, durable=self.durable)
+                return file_locks.take(place, name)
+        except OSError as error:
+            failure = _failure("lock", self._base, inside, error)
+            if error.errno in _NO_LOCKS:
+                failure.hint = (
+                    "This file system has no locks. Give lock=None if nobody else writes, or a factory of "
+                    "locks that all writers share, such as dask.distributed.Lock."
+                )
+            raise failure from error
+
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every file under the folder, temporary files included. See `Store.list`.
+        """Every file under the folder, temporary ones included, but not those of locks. See `Store.list`.
 
         Symbolic links: see `walk.walk`.
         """
-        return self._listed(walk.walk, prefix)
+        return (info for info in self._listed(walk.walk, prefix) if not file_locks.is_lock(info.key))
 
     def list_folders(self, prefix: str) -> Iterator[str]:
         """Full keys of the folders directly under the folder, empty ones too."""
@@ -306,21 +391,31 @@ class LocalStore:
         except OSError as error:
             raise _failure("list", self._base, prefix, error) from error
 
+    def _keep_names(self, path: str) -> None:
+        if self.durable:
+            files.wait_for_folder(os.path.dirname(path))
+
 
 class _TemporaryFile:
     """A new file beside `path`, gone after `remove` unless something renamed it."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, durable: bool) -> None:
         folder = os.path.dirname(path)
         self.path = path
+        self._durable = durable
         self.name = os.path.join(folder, f".zsc-tmp-{os.urandom(8).hex()}")
         try:
             self.descriptor = files.create_exclusively(self.name)
         except FileNotFoundError:
-            os.makedirs(folder, exist_ok=True)
+            files.make_folders(folder, durable=durable)
             self.descriptor = files.create_exclusively(self.name)
         self._open = True
         leftovers.claim(self.descriptor)
+
+    def finish(self) -> None:
+        if self._durable:
+            files.wait_for_disk(self.descriptor)
+        self.close()
 
     def close(self) -> None:
         if self._open:
@@ -335,12 +430,19 @@ class _TemporaryFile:
                 os.unlink(self.name)
 
 
-def _failure(verb: str, root: str, key: str, error: OSError) -> StoreError:
+def _rebuild(cls: type[LocalStore], root: str, durable: bool) -> LocalStore:
+    store = cls(root)
+    store.durable = durable
+    return store
+
+
+def _failure(verb: str, root: str, key: str, error: OSError, done: str = "") -> StoreError:
     path, words = root + key, error.strerror or str(error)
     hint = _REMEDIES.get(error.errno or 0)
     if error.errno in (errno.ENOTDIR, errno.EEXIST) and (file := _file_above(path)) is not None:
         words, hint = f"{file} is a file, no folder", "Choose another place, or move that file away."
-    failure = StoreError("store_failure", f"cannot {verb} {path}: {words}", key=key or None, hint=hint)
+    message = f"cannot {verb} {path}: {words}" + (f"; {done}" if done else "")
+    failure = StoreError("store_failure", message, key=key or None, hint=hint)
     failure.errno = error.errno
     return failure
 

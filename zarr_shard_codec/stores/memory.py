@@ -11,7 +11,38 @@ from collections.abc import Iterator, Sequence
 
 from zarr_shard_codec.core.ranges import Buffer, Request, clamp
 from zarr_shard_codec.stores.keys import check_key, check_prefix
-from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo
+from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo, Version
+
+
+class HeldBytes:
+    """An object's bytes: one state of it. The bytes themselves are its version.
+
+    Parameters
+    ----------
+    whole
+        All of them.
+    """
+
+    __slots__ = ("version",)
+
+    identity: None = None
+    """An index kept would save nothing here."""
+
+    def __init__(self, whole: bytes) -> None:
+        self.version = whole
+
+    @property
+    def nbytes(self) -> int:
+        """How many they are."""
+        return len(self.version)
+
+    def read(self, requests: Sequence[Request]) -> list[Buffer]:
+        """One view a request, in order."""
+        view = memoryview(self.version)
+        return [view[slice(*clamp(request, len(view)))] for request in requests]
+
+    def close(self) -> None:
+        """Nothing is to be done."""
 
 
 class MemoryStore:
@@ -30,11 +61,13 @@ class MemoryStore:
 
     def read(self, key: str, requests: Sequence[Request]) -> list[Buffer] | None:
         """One view a request, in order; None if there is no such object. See `Store.read`."""
+        opened = self.open_object(key)
+        return None if opened is None else opened.read(requests)
+
+    def open_object(self, key: str) -> HeldBytes | None:
+        """Hold an object's bytes; None if there is no such object."""
         stored = self._objects.get(check_key(key))
-        if stored is None:
-            return None
-        view = memoryview(stored)
-        return [view[slice(*clamp(request, len(stored)))] for request in requests]
+        return None if stored is None else HeldBytes(stored)
 
     def write(self, key: str, parts: Sequence[Buffer]) -> None:
         """Replace the object. See `Store.write`."""
@@ -42,6 +75,25 @@ class MemoryStore:
         whole = b"".join(parts)
         with self._lock:
             self._objects[key] = whole
+
+    def write_if(self, key: str, parts: Sequence[Buffer], version: Version | None) -> bool:
+        """Replace the object if it still is the same; whether it was. See `ConditionalStore.write_if`."""
+        check_key(key)
+        whole = b"".join(parts)
+        with self._lock:
+            if self._objects.get(key) is not version:
+                return False
+            self._objects[key] = whole
+            return True
+
+    def delete_if(self, key: str, version: Version | None) -> bool:
+        """Remove the object if it still is the same; whether it was. See `DeletingStore.delete_if`."""
+        check_key(key)
+        with self._lock:
+            if self._objects.get(key) is not version:
+                return False
+            self._objects.pop(key, None)
+            return True
 
     def create(self, key: str, parts: Sequence[Buffer]) -> bool:
         """Add the object unless there is one; whether it was added. See `Store.create`."""

@@ -4,8 +4,9 @@ Owns how our requests are put to obstore, and what its answers mean. obstore is 
 imported when a store is made, never before. Where the objects are and who may read them is obstore's
 business, and so are retries after a failure of the network.
 
-One call of `read` sends each request on its own, at the same time as the others; that all answers belong to
-one state of the object is seen from the entity tag, size and time of change that come with each.
+One call of `read` sends each request on its own, at the same time as the others; that all answers, of one
+call or of several, belong to one state of the object is seen from the entity tag, size and time of change
+that come with each. (If-Match would say the same, and fail for good on servers whose tags are weak.)
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any, Final, TypeAlias
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeAlias, cast
 
 from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, Suffix, clamp
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores.keys import check_key, check_prefix
-from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo
+from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo, Version
 
 _PARALLEL: Final = 16
 """So many requests of one call are under way at once. The threads of the sync half wait, they don't work."""
@@ -52,6 +53,55 @@ _PLACES: Final = (
 """Class of obstore, scheme, and the setting that names what a URL begins with."""
 
 
+class RemoteObject:
+    """The state of an object that the first read finds: later reads that find another one fail.
+
+    Parameters
+    ----------
+    store
+        Where it is.
+    key
+        Its key.
+    """
+
+    __slots__ = ("_key", "_state", "_store", "version")
+
+    identity: None = None
+    """Known only after a request that could have asked for the index as well."""
+    nbytes: None = None
+
+    def __init__(self, store: ObjectStore, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._state: _State | None = None
+        self.version: tuple[tuple[str, str], ...] | None = None
+
+    def read(self, requests: Sequence[Request]) -> list[Buffer] | None:
+        """As `ObjectStore.read`; `object_changed` if it is not what it was."""
+        return self._accept(self._store.ask(self._key, requests))
+
+    async def read_async(self, requests: Sequence[Request]) -> list[Buffer] | None:
+        """As `read`, without a thread."""
+        return self._accept(await self._store.ask_async(self._key, requests))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _accept(self, answers: Sequence[_Answer] | None) -> list[Buffer] | None:
+        if answers is None:
+            if self._state is not None:
+                raise _UnsteadyError(self._key)
+            return None
+        for _, state in answers:
+            if self._state is None:
+                self._state = state
+                known = zip(("e_tag", "version"), state, strict=False)
+                self.version = tuple((name, value) for name, value in known if value is not None)
+            if state != self._state:
+                raise _UnsteadyError(self._key)
+        return [data for data, _ in answers]
+
+
 class ObjectStore:
     """An `AsyncStore` over a store of obstore.
 
@@ -73,6 +123,7 @@ class ObjectStore:
         self._obstore: Any = import_obstore()
         self._store = store
         self._is_http = isinstance(store, self._obstore.store.HTTPStore)
+        self.conditional = not (self._is_http or isinstance(store, self._obstore.store.LocalStore))
         errors = self._obstore.exceptions
         self._refusals = (errors.GenericError, errors.NotSupportedError)
 
@@ -103,37 +154,42 @@ class ObjectStore:
             `invalid_key`; `object_changed`: it was replaced again and again while it was read;
             `store_failure`, in obstore's words.
         """
-        check_key(key)
         for _ in range(_TRIES):
-            try:
-                with self._translated("read", key):
-                    answers = self._ask_all(key, requests)
-            except FileNotFoundError:
-                return None
-            if _same_state(answers):
-                return [data for data, _ in answers]
-        raise _unsteady(key)
+            with suppress(_UnsteadyError):
+                return self.open_object(key).read(requests)
+        raise _UnsteadyError(key)
 
     async def read_async(self, key: str, requests: Sequence[Request]) -> list[Buffer] | None:
         """As `read`, without a thread."""
-        check_key(key)
-        limit = asyncio.Semaphore(_PARALLEL)
         for _ in range(_TRIES):
-            try:
-                with self._translated("read", key):
-                    asked = (self._ask_async(key, request, limit) for request in requests)
-                    answers = await asyncio.gather(*asked)
-            except FileNotFoundError:
-                return None
-            if _same_state(answers):
-                return [data for data, _ in answers]
-        raise _unsteady(key)
+            with suppress(_UnsteadyError):
+                return await self.open_object(key).read_async(requests)
+        raise _UnsteadyError(key)
 
-    def _ask_all(self, key: str, requests: Sequence[Request]) -> list[_Answer]:
-        if len(requests) == 1:
-            return [self._ask(key, requests[0])]
-        with ThreadPoolExecutor(min(_PARALLEL, max(1, len(requests)))) as threads:
-            return list(threads.map(lambda request: self._ask(key, request), requests))
+    def open_object(self, key: str) -> RemoteObject:
+        """Name an object whose state is to be the same in all reads; asks for nothing."""
+        return RemoteObject(self, check_key(key))
+
+    def ask(self, key: str, requests: Sequence[Request]) -> list[_Answer] | None:
+        """The bytes of each request, and the state that they are from; None if there is no such object."""
+        try:
+            with self._translated("read", key):
+                if len(requests) == 1:
+                    return [self._ask(key, requests[0])]
+                with ThreadPoolExecutor(min(_PARALLEL, max(1, len(requests)))) as threads:
+                    return list(threads.map(lambda request: self._ask(key, request), requests))
+        except FileNotFoundError:
+            return None
+
+    async def ask_async(self, key: str, requests: Sequence[Request]) -> list[_Answer] | None:
+        """As `ask`, without a thread."""
+        limit = asyncio.Semaphore(_PARALLEL)
+        try:
+            with self._translated("read", key):
+                asked = (self._ask_async(key, request, limit) for request in requests)
+                return await asyncio.gather(*asked)
+        except FileNotFoundError:
+            return None
 
     def _ask(self, key: str, request: Request) -> _Answer:
         conversation = _conversation(request)
@@ -183,6 +239,27 @@ class ObjectStore:
         with self._translated("write", self._check_writable(key)):
             self._obstore.put(self._store, key, **_upload(parts))
 
+    def write_if(self, key: str, parts: Sequence[Buffer], version: Version | None) -> bool:
+        """Replace the object if it still is as it was read, by a conditional request.
+
+        One request whatever the size is: no service takes conditions for uploads in parts.
+
+        Raises
+        ------
+        StoreError
+            As `write`; `store_failure` also where the service knows no conditional requests.
+        """
+        if version is None:
+            return self.create(key, parts)
+        exceptions = self._obstore.exceptions
+        with self._translated("write", self._check_writable(key)):
+            try:
+                mode = dict(cast("tuple[tuple[str, str], ...]", version))
+                self._obstore.put(self._store, key, b"".join(parts), mode=mode, use_multipart=False)
+            except (exceptions.PreconditionError, exceptions.AlreadyExistsError, FileNotFoundError):
+                return False
+        return True
+
     def create(self, key: str, parts: Sequence[Buffer]) -> bool:
         """Add the object unless there is one, by a conditional request. See `Store.create`.
 
@@ -190,7 +267,7 @@ class ObjectStore:
         """
         with self._translated("create", self._check_writable(key)):
             try:
-                self._obstore.put(self._store, key, b"".join(parts), mode="create")
+                self._obstore.put(self._store, key, b"".join(parts), mode="create", use_multipart=False)
             except self._obstore.exceptions.AlreadyExistsError:
                 return False
         return True
@@ -312,14 +389,13 @@ def _upload(parts: Sequence[Buffer]) -> dict[str, Any]:
     return {"file": parts, "use_multipart": True}
 
 
-def _same_state(answers: Sequence[_Answer]) -> bool:
-    return all(state == answers[0][1] for _, state in answers)
+class _UnsteadyError(StoreError):
+    """The error of an object that is not what it was when a read of it began."""
 
-
-def _unsteady(key: str) -> StoreError:
-    return StoreError(
-        "object_changed",
-        f"the object was replaced during each of {_TRIES} attempts to read it",
-        key=key,
-        hint="Read it when its writer has finished.",
-    )
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            "object_changed",
+            "the object was replaced while it was read, each time that was tried",
+            key=key,
+            hint="Read it when its writer has finished.",
+        )

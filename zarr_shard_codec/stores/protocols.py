@@ -5,10 +5,11 @@ Owns the protocols alone. A store knows keys and bytes, never shards.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeGuard, runtime_checkable
 
+from zarr_shard_codec.core.patching import Patch
 from zarr_shard_codec.core.ranges import Buffer, Request
 
 
@@ -71,15 +72,32 @@ class Store(Protocol):
         ...
 
 
+Version = Hashable
+"""What a store knows one state of an object by. Comparing two is the store's business."""
+
+
 class StoredObject(Protocol):
-    """One state of an object, held open: it stays the same whatever is written under its key later."""
+    """One state of an object: all that is read is of that state, whatever is written under its key later.
+
+    A store that cannot hold the state raises `object_changed` (`StoreError`) once it sees another one.
+    """
 
     @property
     def identity(self) -> Hashable | None:
         """Equal for two that hold the same bytes, and for no others; None where that is not certain."""
         ...
 
-    def read(self, requests: Sequence[Request]) -> list[Buffer]:
+    @property
+    def nbytes(self) -> int | None:
+        """Its size in bytes; None where that is not known."""
+        ...
+
+    @property
+    def version(self) -> Version | None:
+        """The state, for `write_if` or `patch`; None before the first read of an object behind a network."""
+        ...
+
+    def read(self, requests: Sequence[Request]) -> list[Buffer] | None:
         """As `Store.read`."""
         ...
 
@@ -89,16 +107,76 @@ class StoredObject(Protocol):
 
 
 class OpeningStore(Store, Protocol):
-    """A store that can hold an object open."""
+    """A store that knows one state of an object from another."""
 
     def open_object(self, key: str) -> StoredObject | None:
-        """Open an object for reading; None if it does not exist."""
+        """Open an object for reading; None if it does not exist, where that costs nothing to know."""
         ...
 
 
 def opens_objects(store: Store) -> TypeGuard[OpeningStore]:
     """Whether a store is an `OpeningStore`."""
     return hasattr(store, "open_object")
+
+
+class ConditionalStore(OpeningStore, Protocol):
+    """A store that replaces an object only if nobody else did so in the meantime."""
+
+    def write_if(self, key: str, parts: Sequence[Buffer], version: Version | None) -> bool:
+        """As `write`, if the object still is in this state (None: does not exist); whether it was."""
+        ...
+
+
+def writes_conditionally(store: Store) -> TypeGuard[ConditionalStore]:
+    """Whether a store is a `ConditionalStore`; a class for many services says so by `conditional`."""
+    return hasattr(store, "write_if") and getattr(store, "conditional", True)
+
+
+class DeletingStore(ConditionalStore, Protocol):
+    """A store that also removes an object only if nobody else touched it, which object stores do not."""
+
+    def delete_if(self, key: str, version: Version | None) -> bool:
+        """As `delete`, if the object still is in this state; whether it was."""
+        ...
+
+
+def deletes_conditionally(store: Store) -> TypeGuard[DeletingStore]:
+    """Whether a store is a `DeletingStore`."""
+    return hasattr(store, "delete_if")
+
+
+class PatchingStore(OpeningStore, Protocol):
+    """A store whose objects can be written into. A reader may then meet one that is half done."""
+
+    def patch(self, key: str, patch: Patch, version: Version | None) -> bool:
+        """Write into the object, if it still is in this state; whether it was."""
+        ...
+
+
+def patches_objects(store: Store) -> TypeGuard[PatchingStore]:
+    """Whether a store is a `PatchingStore`."""
+    return hasattr(store, "patch")
+
+
+class LockingStore(Store, Protocol):
+    """A store with locks that hold across processes, and that die with their holders."""
+
+    def lock(self, folder: str, name: str) -> Callable[[], None]:
+        """Wait for the lock of a name among those of a folder; returns what lets go of it."""
+        ...
+
+
+def locks_names(store: Store) -> TypeGuard[LockingStore]:
+    """Whether a store is a `LockingStore`."""
+    return hasattr(store, "lock")
+
+
+class AsyncStoredObject(StoredObject, Protocol):
+    """One state of an object behind a network."""
+
+    async def read_async(self, requests: Sequence[Request]) -> list[Buffer] | None:
+        """As `read`."""
+        ...
 
 
 class AsyncStore(Store, Protocol):
@@ -112,6 +190,19 @@ class AsyncStore(Store, Protocol):
 def waits_for_network(store: Store) -> TypeGuard[AsyncStore]:
     """Whether a store is an `AsyncStore`; isinstance on a protocol would cost more than a read."""
     return hasattr(store, "read_async")
+
+
+class AsyncOpeningStore(AsyncStore, Protocol):
+    """A store behind a network that knows one state of an object from another."""
+
+    def open_object(self, key: str) -> AsyncStoredObject:
+        """Name an object whose state is to be the same in all reads; asks for nothing."""
+        ...
+
+
+def opens_remote_objects(store: AsyncStore) -> TypeGuard[AsyncOpeningStore]:
+    """Whether a store is an `AsyncOpeningStore`."""
+    return hasattr(store, "open_object")
 
 
 def require_writable(store: Store) -> None:

@@ -25,8 +25,9 @@ from zarr_shard_codec.adapters.zarr_python.writing import Write, fit, write_asyn
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.core.plans import hold
 from zarr_shard_codec.core.selection import whole_box
-from zarr_shard_codec.engine.run import read_objects, write_objects
+from zarr_shard_codec.engine.run import read_objects
 from zarr_shard_codec.engine.run_async import read_objects_async
+from zarr_shard_codec.engine.writing import write_objects
 from zarr_shard_codec.stores.protocols import Store
 
 

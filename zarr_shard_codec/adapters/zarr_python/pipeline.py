@@ -22,8 +22,9 @@ from zarr_shard_codec.adapters.zarr_python.codec import ShardingCodec
 from zarr_shard_codec.adapters.zarr_python.settings import pipeline_beneath
 from zarr_shard_codec.adapters.zarr_python.stores import AsyncObjects, own_store
 from zarr_shard_codec.adapters.zarr_python.turns import name_of, turn_async
-from zarr_shard_codec.engine.run import read_objects, write_objects
+from zarr_shard_codec.engine.run import read_objects
 from zarr_shard_codec.engine.run_async import read_objects_async
+from zarr_shard_codec.engine.writing import write_objects
 from zarr_shard_codec.stores.protocols import Store, waits_for_network
 
 _SMALL_NBYTES: Final = 1 << 20

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any, Final
 
@@ -62,8 +63,8 @@ class Read:
             assert isinstance(self.target, np.ndarray)
             box, target = self.wanted.box, self.target[self.wanted.to_box]
             bounds = box_shape(box) if self.complete else self.chain.spec.shape
-            plan = self.chain.plan_read(box, target, bounds)
-            return ReadTask(key, self._noting(plan), target, fill_value), None
+            plan = partial(self.chain.plan_read, box, target, bounds)
+            return ReadTask(key, lambda: self._noting(plan()), target, fill_value), None
         return self._fancy_task(key, self.wanted)
 
     def _fancy_task(self, key: str, wanted: Fancy) -> tuple[ReadTask, Callable[[], None]]:
@@ -72,7 +73,7 @@ class Read:
         blocks = [np.empty(box_shape(piece.box), spec.dtype) for piece in pieces]
         result = np.empty(wanted.block_shape, spec.dtype)
         plans = [
-            self.chain.plan_read(piece.box, block, spec.shape)
+            partial(self.chain.plan_read, piece.box, block, spec.shape)
             for piece, block in zip(pieces, blocks, strict=True)
         ]
 
@@ -83,7 +84,8 @@ class Read:
             assert callable(self.target)
             self.target(result.reshape(wanted.shape))
 
-        return ReadTask(key, self._noting(_together(plans)), result, spec.fill_value), finish
+        plan = lambda: self._noting(_together([plan() for plan in plans]))  # noqa: E731
+        return ReadTask(key, plan, result, spec.fill_value), finish
 
     def _noting(self, plan: Plan[list[DecodeJob] | None]) -> Plan[list[DecodeJob] | None]:
         found = yield from plan

@@ -25,7 +25,7 @@ from zarr_shard_codec.core.selection import box_shape
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.conversations import converse_async
 from zarr_shard_codec.engine.pool import working_pool
-from zarr_shard_codec.engine.run import WriteTask
+from zarr_shard_codec.engine.writing import WriteTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Write:
 
     def task(self, key: str) -> WriteTask:
         """What the engine has to do."""
-        return WriteTask(key, self.plan(), self.value.nbytes)
+        return WriteTask(key, self.plan, self.value.nbytes)
 
     def plan(self) -> Plan[Update]:
         """Plan to change the object."""
@@ -113,7 +113,7 @@ def fit(given: Array, shape: tuple[int, ...], drop_axes: tuple[int, ...], dtype:
 
 async def write_async(store: AsyncObjects, write: Write, key: str) -> None:
     """Change one object through the host's calls; the caller holds it."""
-    update = await converse_async(write.plan(), store, key)
+    update = await converse_async(write.plan, store, key)
     parts = await asyncio.get_running_loop().run_in_executor(working_pool(), update.run)
     if parts is None:
         await store.getters[key].delete()

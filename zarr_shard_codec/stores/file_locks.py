@@ -1,0 +1,120 @@
+"""Locks between processes, for whoever changes files of one folder.
+
+Owns one empty file in the folder, and which byte of it stands for which name. A lock is a byte range lock of
+an open file description of its own: it holds across threads and processes, also on file servers that know
+such locks, and the system lets go of it when its holder dies, however that happens. Where the system has no
+such locks (macOS, Windows), `filelock` does the same with one file a name.
+
+The file is never deleted: who waits for a lock of a deleted file, and who makes the file anew, would each
+believe to be alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Callable
+from typing import Final
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+LOCK_FILE: Final = ".zsc-lock"
+"""Name of the file in the folder; the fallback's files have a `-` and 16 hexadecimal digits behind it."""
+
+_LOCK_KEY: Final = re.compile(r"(?:.*/)?\.zsc-lock(?:-[0-9a-f]{16})?", re.DOTALL)
+_HAS_BYTE_LOCKS: bool = hasattr(fcntl, "F_OFD_SETLKW")
+_OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_FLOCK: Final = struct.Struct("hhqqi4x")
+"""The system's `struct flock`: type, whence, start, length, process."""
+
+_descriptors: set[int] = set()
+"""Of the locks that this process holds or waits for."""
+
+
+def is_lock(key: str) -> bool:
+    """Whether the key is that of a file which locks need, and which holds nothing."""
+    return _LOCK_KEY.fullmatch(key) is not None
+
+
+def take(folder: str, name: str) -> Callable[[], None]:
+    """Wait for the lock of a name; returns what lets go of it again. Raises `OSError`.
+
+    Parameters
+    ----------
+    folder
+        Where the file is, or will be. The folder exists.
+    name
+        Anything; the same in every process.
+    """
+    from hashlib import blake2b  # not for those who only read
+
+    number = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
+    path = os.path.join(folder, LOCK_FILE)
+    if not _HAS_BYTE_LOCKS:
+        return _take_file(f"{path}-{number:016x}")
+    return _take_byte(path, number >> 2)  # file offsets are signed
+
+
+def _take_byte(path: str, at: int) -> Callable[[], None]:
+    while True:
+        descriptor = _open(path)
+        _descriptors.add(descriptor)
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLKW, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0))
+            in_use = os.fstat(descriptor).st_nlink > 0
+        except BaseException:  # interrupted, too
+            _close(descriptor)
+            raise
+        if in_use:
+            break
+        _close(descriptor)  # deleted while we waited: others lock another file of this name
+
+    def let_go() -> None:
+        try:
+            # Closing would not do: a child that was forked in between shares the lock.
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, at, 1, 0))
+        finally:
+            _close(descriptor)
+
+    return let_go
+
+
+def _open(path: str) -> int:
+    try:
+        return os.open(path, _OPEN_FLAGS & ~os.O_CREAT)
+    except FileNotFoundError:
+        descriptor = os.open(path, _OPEN_FLAGS, 0o666)
+        # Whoever may put files into the folder has to be able to lock them, whatever our umask is.
+        wanted = os.stat(os.path.dirname(path)).st_mode & 0o666
+        if os.fstat(descriptor).st_mode & 0o666 != wanted:
+            os.fchmod(descriptor, wanted)
+        return descriptor
+
+
+def _close(descriptor: int) -> None:
+    _descriptors.discard(descriptor)
+    os.close(descriptor)
+
+
+def _take_file(path: str) -> Callable[[], None]:
+    from filelock import FileLock
+
+    # Not a thread's own: a write may begin in one and end in another.
+    lock = FileLock(path, thread_local=False)
+    lock.acquire()
+    return lock.release
+
+
+def _close_inherited() -> None:
+    # The parent's locks: a forked child that kept them open would hold them beyond the parent's death.
+    for descriptor in _descriptors:
+        os.close(descriptor)
+    _descriptors.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_inherited)
