@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from math import prod
 
 import numpy as np
@@ -9,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zarr_shard_codec.core.grid import CHUNK_ORDERS, grid_counts, to_coords, to_linear, write_order
+from zarr_shard_codec.core.grid import (
+    CHUNK_ORDERS,
+    each_coords,
+    grid_counts,
+    to_coords,
+    to_linear,
+    write_order,
+)
 from zarr_shard_codec.errors import UsageError
 
 COUNTS = st.lists(st.integers(1, 6), max_size=4).map(tuple)
@@ -61,6 +69,17 @@ def test_linear_and_coords_undo_each_other(counts, data):
     assert to_coords(linear, counts) == coords
     if counts:
         assert linear == np.ravel_multi_index(coords, counts)
+
+
+@given(COUNTS)
+def test_each_coords_is_c_order(counts):
+    """All coordinates, in NumPy's order."""
+    assert list(each_coords(counts)) == list(np.ndindex(*counts))
+
+
+def test_each_coords_keeps_nothing():
+    """The first of 2^62 coordinates cost no more than the first of ten."""
+    assert list(islice(each_coords((2**62, 2**62)), 2)) == [(0, 0), (0, 1)]
 
 
 def test_counts_reach_past_the_edge_and_past_64_bits():

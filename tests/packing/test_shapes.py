@@ -89,7 +89,7 @@ def test_a_size_below_one_chunk_is_refused():
     ],
 )
 def test_an_index_out_of_proportion_is_refused(shard, chunk, array, words):
-    """Larger than 64 MiB and than the data it stands for, or than 1 GiB."""
+    """Larger than 64 MiB and than the data it stands for, or than 256 MiB."""
     with pytest.raises(UsageError) as caught:
         check_index_size(shard, chunk, array, 1)
     assert words in str(caught.value)
@@ -97,7 +97,7 @@ def test_an_index_out_of_proportion_is_refused(shard, chunk, array, words):
 
 @pytest.mark.parametrize(
     ("shard", "chunk", "array"),
-    [((2**22,), (1,), (1,)), ((2**32,), (64,), (2**40,)), ((), (), ()), ((64,) * 7, (8,) * 7, (3,) * 7)],
+    [((2**22,), (1,), (1,)), ((2**30,), (64,), (2**40,)), ((), (), ()), ((64,) * 7, (8,) * 7, (3,) * 7)],
 )
 def test_a_large_index_for_large_shards_is_allowed(shard, chunk, array):
     """4 million inner chunks always; more where there are data for them."""

@@ -14,9 +14,15 @@ from zarr_shard_codec.array.group import GroupMetadata
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.metadata_v2 import metadata_from_v2
 from zarr_shard_codec.core.ranges import WHOLE, ByteRange
-from zarr_shard_codec.errors import MetadataError, NodeNotFoundError, ZarrShardError
+from zarr_shard_codec.errors import (
+    MetadataError,
+    NodeNotFoundError,
+    Problem,
+    StoreError,
+    ZarrShardError,
+)
 from zarr_shard_codec.stores.local import LocalStore
-from zarr_shard_codec.stores.protocols import Store
+from zarr_shard_codec.stores.protocols import Store, waits_for_network
 
 V3_DOCUMENT: Final = "zarr.json"
 V2_ARRAY: Final = ".zarray"
@@ -29,6 +35,12 @@ DOCUMENTS: Final = frozenset({V3_DOCUMENT, V2_ARRAY, V2_GROUP, V2_ATTRIBUTES, V2
 PACKING_MARKER: Final = ".zarr-shard-packing.json"
 """Key of the object that stands in the target of `pack` or `unpack` until that is complete; `packing`'s."""
 
+MAX_DOCUMENT_NBYTES: Final = 32 << 20
+"""The largest document that is read; consolidated metadata of ten thousand arrays has about two thirds of it."""
+
+_MOST_LEVELS: Final = 100
+"""How deep groups may lie within each other."""
+
 Node = ArrayMetadata | GroupMetadata
 
 
@@ -38,8 +50,19 @@ def join_key(path: str, name: str) -> str:
 
 
 def read_document(store: Store, key: str) -> bytes | None:
-    """The bytes of a metadata document; None if there is none."""
-    found = store.read(key, [WHOLE])
+    """The bytes of a metadata document; None if there is none.
+
+    Raises
+    ------
+    MetadataError
+        `invalid_json`: it is larger than any document is; with its key.
+    """
+    # A file of a terabyte that was never written to takes no room on a disk, but would take memory.
+    request = WHOLE if waits_for_network(store) else ByteRange(0, MAX_DOCUMENT_NBYTES + 1)
+    found = store.read(key, [request])
+    if found is not None and len(found[0]) > MAX_DOCUMENT_NBYTES:
+        message = f"expected a document of at most {MAX_DOCUMENT_NBYTES >> 20} MiB, found more"
+        raise MetadataError([Problem("", "invalid_json", message)], key=key)
     return None if found is None else bytes(found[0])
 
 
@@ -104,15 +127,23 @@ def walk_nodes(store: Store, path: str = "") -> Iterator[tuple[str, Node]]:
 def walk_readable(store: Store, path: str = "") -> Iterator[tuple[str, Node | ZarrShardError]]:
     """Walk as `walk_nodes` does, past what cannot be read: in its place stands the error, with its key."""
     node: Node | ZarrShardError | None
-    try:
-        node = find_node(store, path)
-    except ZarrShardError as error:
-        node = error
-    if node is not None:
-        yield path, node
-    if not isinstance(node, ArrayMetadata) and not _claims_array(store, path, node):
-        for folder in sorted(store.list_folders(path)):
-            yield from walk_readable(store, folder)
+    left = [path]
+    while left:
+        here = left.pop()
+        try:
+            node = find_node(store, here)
+        except ZarrShardError as error:
+            node = error
+        if node is not None:
+            yield here, node
+        if isinstance(node, ArrayMetadata) or _claims_array(store, here, node):
+            continue
+        folders = sorted(store.list_folders(here), reverse=True)
+        if folders and here.count("/") - path.count("/") >= _MOST_LEVELS:
+            message = f"expected groups at most {_MOST_LEVELS} levels deep, found more folders in this one"
+            yield here, StoreError("store_failure", message, key=here)
+        else:
+            left += folders
 
 
 def _claims_array(store: Store, path: str, node: object) -> bool:

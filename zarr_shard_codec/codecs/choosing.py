@@ -29,12 +29,18 @@ _KIND_WORDS: Final[dict[Kind, str]] = {
     "bytes_bytes": "bytes→bytes",
 }
 
+_MOST_CODECS: Final = 1024
+"""In one chain. Each is built, and runs over every chunk: a million in a document would take minutes."""
+
 
 def choose_codecs(
     codecs: Sequence[JSON], spec: ChunkSpec, path: str
 ) -> tuple[list[ArrayArrayCodec], ArrayBytesCodec, list[BytesBytesCodec]]:
     """Build the codecs that a metadata document names; see `CodecChain.from_metadata`."""
     problems: list[Problem] = []
+    if len(codecs) > _MOST_CODECS:
+        message = f"expected at most {_MOST_CODECS} codecs, found {len(codecs)}"
+        raise MetadataError([Problem(path, "wrong_value", message)])
     chosen: dict[Kind, list[Codec]] = {"array_array": [], "array_bytes": [], "bytes_bytes": []}
     current, unknown_kinds = spec, False
     for at, item in enumerate(codecs):

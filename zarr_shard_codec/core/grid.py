@@ -5,7 +5,7 @@ Owns whole numbers alone. Which elements a chunk holds is `selection`'s business
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any, Final, Literal, get_args
 
@@ -41,6 +41,16 @@ def to_coords(linear: int, counts: Sequence[int]) -> Coords:
         linear, at = divmod(linear, count)
         coords.append(at)
     return tuple(reversed(coords))
+
+
+def each_coords(counts: Sequence[int]) -> Iterator[Coords]:
+    """Coordinates of all chunks of a grid in C order; unlike `itertools.product`, in next to no memory."""
+    if not counts:
+        yield ()
+        return
+    for at in range(counts[0]):
+        for rest in each_coords(counts[1:]):
+            yield at, *rest
 
 
 def all_to_coords(linear: np.ndarray[Any, Any], counts: Coords) -> list[Coords]:

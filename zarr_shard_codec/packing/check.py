@@ -7,12 +7,11 @@ are read anew, through the codec.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
 from typing import Final
 
 import numpy as np
 
-from zarr_shard_codec.core.grid import Coords, grid_counts, to_coords
+from zarr_shard_codec.core.grid import Coords, each_coords, grid_counts, to_coords
 from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
 from zarr_shard_codec.engine.run import ahead
 from zarr_shard_codec.errors import CorruptShardError
@@ -27,7 +26,7 @@ def compare_array(transfer: Transfer) -> Iterator[Difference]:
     """Find all differences of one array; what cannot be read in the target is one of them."""
     if transfer.plan.action == "copy":
         counts = grid_counts(transfer.plan.source.shape, transfer.plan.source.chunk_shape)
-        objects: Iterator[Coords] = product(*map(range, counts))
+        objects = each_coords(counts)
         compare = lambda coords: _compare_copy(transfer, coords)  # noqa: E731
     else:
         objects = transfer.grid.each_shard()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from math import prod
 from typing import Any, Final, Literal, Self
 
@@ -23,16 +22,22 @@ from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.codecs.transpose import TransposeCodec
 from zarr_shard_codec.core.config import DEFAULT_INDEX_CODECS
 from zarr_shard_codec.core.config import NAME as SHARDING
-from zarr_shard_codec.core.grid import ChunkOrder, Coords, grid_counts, write_order
+from zarr_shard_codec.core.grid import ChunkOrder, Coords, each_coords, grid_counts, write_order
 from zarr_shard_codec.core.layout import IndexLocation
 from zarr_shard_codec.core.protocols import JSON
-from zarr_shard_codec.errors import PackingError, UsageError
+from zarr_shard_codec.errors import MetadataError, PackingError, Problem, UsageError
 from zarr_shard_codec.packing.attributes import attributes_for_v3
 from zarr_shard_codec.packing.shapes import check_index_size, check_shard_shape
 
 Action = Literal["pack", "unpack", "copy"]
 
 DEFAULT_KEY_ENCODING: Final = KeyEncoding("default", "/")
+
+MOST_CHUNKS: Final = 1 << 32
+"""Of one array. Each is looked for by its name, and so many take hours to name alone."""
+
+MOST_CHUNKS_PER_SHARD: Final = 1 << 24
+"""In one shard that is taken apart: an index of 256 MiB."""
 
 _BLOCK: Final = 4096
 """So many chunks' coordinates are at hand at once; a shard may have millions."""
@@ -172,7 +177,7 @@ class ShardGrid:
 
     def each_shard(self) -> Iterator[Coords]:
         """Coordinates of all shards, in C order."""
-        return product(*map(range, self.shards))
+        return each_coords(self.shards)
 
     def n_chunks_in(self, shard: Coords) -> int:
         """How many chunks of the array lie in one shard."""
@@ -221,6 +226,21 @@ class ArrayPlan:
     source: ArrayMetadata
     target: ArrayMetadata
     chunk_order: ChunkOrder = "lexicographic"
+
+    def __post_init__(self) -> None:
+        """Refuse what has no end. Raises `MetadataError` (`invalid_shape`)."""
+        problems = []
+        if self.n_chunks > MOST_CHUNKS:
+            message = f"expected an array of at most 2^32 chunks, found {self.n_chunks} to look for"
+            problems.append(Problem("shape", "invalid_shape", message))
+        codec = self.source.chain.array_bytes
+        if self.action == "unpack" and isinstance(codec, ShardingCodec):
+            in_shard = prod(codec.chunks_per_shard)
+            if in_shard > MOST_CHUNKS_PER_SHARD:
+                message = f"expected shards of at most 2^24 inner chunks, found {in_shard}"
+                problems.append(Problem("chunk_grid", "invalid_shape", message))
+        if problems:
+            raise MetadataError(problems)
 
     @property
     def sharded(self) -> ArrayMetadata:

@@ -10,13 +10,12 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import product
 from typing import Any, Literal
 
 from zarr_shard_codec.array.key_encoding import parse_key_encoding
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.nodes import V3_DOCUMENT, join_key
-from zarr_shard_codec.core.grid import ChunkOrder, grid_counts, write_order
+from zarr_shard_codec.core.grid import ChunkOrder, each_coords, grid_counts, write_order
 from zarr_shard_codec.core.layout import IndexLocation
 from zarr_shard_codec.core.protocols import JSON
 from zarr_shard_codec.engine.pool import working_pool
@@ -266,7 +265,7 @@ def _tallies(transfer: Transfer) -> Iterator[Tally]:
         copy = buffers.copy_object
         if isinstance(source, LocalStore) and isinstance(target, LocalStore):
             copy = partial(files.copy_object, source, target)
-        yield from ahead(partial(copy, transfer), product(*map(range, counts)), pool_for(source))
+        yield from ahead(partial(copy, transfer), each_coords(counts), pool_for(source))
     elif (
         isinstance(source, LocalStore)
         and isinstance(target, LocalStore)

@@ -24,7 +24,7 @@ _UNITS: Final = {"B": 1} | {
 
 _INDEX_ENTRY_NBYTES: Final = 16
 _SMALL_INDEX_NBYTES: Final = 64 << 20
-_LARGEST_INDEX_NBYTES: Final = 1 << 30
+_LARGEST_INDEX_NBYTES: Final = 1 << 28
 
 
 def choose_shard_shape(
@@ -127,7 +127,7 @@ def check_index_size(
 
     The index has an entry for every inner chunk that a shard can hold, be it far outside of the array, and
     every reader takes all of it before its first element. So it may be larger than 64 MiB (4 million inner
-    chunks) only if the shard can hold as many bytes of the array, and larger than 1 GiB never.
+    chunks) only if the shard can hold as many bytes of the array, and larger than 256 MiB never.
 
     Parameters
     ----------
