@@ -22,6 +22,7 @@ import click
 
 from conformance.cases import (
     broken_bytes,
+    broken_chains,
     broken_chunks,
     broken_metadata,
     codecs,
@@ -52,6 +53,7 @@ HERE_MADE: Final = (
     codecs,
     nesting,
     broken_metadata,
+    broken_chains,
     broken_bytes,
     broken_chunks,
     silent,

@@ -20,6 +20,7 @@ NAMES = [
     "StoreError",
     "UsageError",
     "ZarrShardError",
+    "compact",
     "create",
     "create_async",
     "enable",
@@ -27,6 +28,7 @@ NAMES = [
     "open",
     "open_async",
     "pack",
+    "repair",
     "unpack",
     "verify",
 ]

@@ -29,6 +29,7 @@ __all__ = [
     "StoreError",
     "UsageError",
     "ZarrShardError",
+    "compact",
     "create",
     "create_async",
     "enable",
@@ -36,6 +37,7 @@ __all__ = [
     "open",
     "open_async",
     "pack",
+    "repair",
     "unpack",
     "verify",
 ]
@@ -44,7 +46,9 @@ __all__ = [
 if TYPE_CHECKING:
     from zarr_shard_codec.adapters.zarr_python import enable
     from zarr_shard_codec.array.array import ShardedArray
+    from zarr_shard_codec.array.compacting import compact
     from zarr_shard_codec.array.opening import create, create_async, open, open_async  # noqa: A004
+    from zarr_shard_codec.array.repairing import repair
     from zarr_shard_codec.array.surveys import inspect, verify
     from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
     from zarr_shard_codec.packing.run import pack, unpack
@@ -52,6 +56,7 @@ else:
     _HOMES = {
         "ShardedArray": "array.array",
         "ShardingCodec": "codecs.sharding_indexed",
+        "compact": "array.compacting",
         "create": "array.opening",
         "create_async": "array.opening",
         "enable": "adapters.zarr_python",
@@ -59,6 +64,7 @@ else:
         "open": "array.opening",
         "open_async": "array.opening",
         "pack": "packing.run",
+        "repair": "array.repairing",
         "unpack": "packing.run",
         "verify": "array.surveys",
     }

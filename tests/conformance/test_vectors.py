@@ -13,7 +13,7 @@ import pytest
 
 import zarr_shard_codec as zsc
 from conformance import generate
-from conformance.cases import broken_bytes, broken_chunks, broken_metadata, silent
+from conformance.cases import broken_bytes, broken_chains, broken_chunks, broken_metadata, silent
 from conformance.cases.corpus import corpus, load
 from conformance.cases.cross_check import TENSORSTORE_DIFFERS, faults
 from conformance.cases.draft import Draft, select, write_files
@@ -27,7 +27,7 @@ REQUIREMENTS = [
 ]
 CHANGED = [
     draft
-    for module in (broken_bytes, broken_chunks, broken_metadata, silent)
+    for module in (broken_bytes, broken_chains, broken_chunks, broken_metadata, silent)
     for draft in module.drafts()
     if draft.intact
 ]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
 from math import prod
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -29,9 +29,13 @@ from zarr_shard_codec.core.selection import Box, new_block, parse_selection, pro
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.run import ReadTask, read_objects
 from zarr_shard_codec.engine.writing import WriteTask, write_objects
-from zarr_shard_codec.errors import UsageError
+from zarr_shard_codec.errors import SelectionError, UsageError
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.protocols import Store, waits_for_network
+
+if TYPE_CHECKING:
+    from zarr_shard_codec.array.compacting import CompactReport
+    from zarr_shard_codec.array.shard_writer import ShardWriter
 
 Mode = Literal["r", "r+"]
 
@@ -267,6 +271,56 @@ class ShardedArray:
         new_shape = check_new_shape(shape, self.shape)
         clear_beyond(self, new_shape)
         self.metadata = write_shape(self.store, self.path, self.metadata, new_shape)
+
+    def shard_writer(self, shard_coords: Sequence[int]) -> ShardWriter:
+        """Write one shard inner chunk by inner chunk, in any order, from any thread, in bounded memory.
+
+        Parameters
+        ----------
+        shard_coords
+            Coordinates of the shard in the array's grid of shards.
+
+        Returns
+        -------
+        ShardWriter
+            `with a.shard_writer((0, 1)) as w: w[inner_coords] = chunk`. The shard takes its place as a whole
+            when the block ends; inner chunks that were not set are empty. If it raises, nothing changes.
+
+        Raises
+        ------
+        UsageError
+            `read_only`; `invalid_argument`: the array has no shards, or codecs around them.
+        SelectionError
+            `selection_out_of_bounds`: there is no such shard.
+        """
+        from zarr_shard_codec.array.shard_writer import ShardWriter
+
+        self._require_writable()
+        coords, counts = tuple(shard_coords), grid_counts(self.shape, self.shard_shape)
+        if len(coords) != len(counts) or not all(0 <= at < n for at, n in zip(coords, counts, strict=True)):
+            raise SelectionError("selection_out_of_bounds", f"no shard {coords} among {counts}")
+        bounds = bounds_of(coords, self.shard_shape, self.shape)
+        return ShardWriter(self.store, self.path, self.shard_key(coords), self.chain, bounds, self.lock)
+
+    def compact(self, order: ChunkOrder | None = None) -> CompactReport:
+        """Drop what nothing uses from every shard; see `zsc.compact`.
+
+        Parameters
+        ----------
+        order
+            In which order inner chunks stand afterwards; None: as they stand now.
+
+        Raises
+        ------
+        UsageError
+            `read_only`; `invalid_argument`: the order.
+        StoreError
+            As `zsc.compact`.
+        """
+        from zarr_shard_codec.array.compacting import compact_array
+
+        self._require_writable()
+        return compact_array(self, order)
 
     def shard_keys(self) -> Iterator[tuple[Coords, str]]:
         """Coordinates and key of every shard (or chunk) that the array can have, in C order."""

@@ -16,6 +16,7 @@ from zarr_shard_codec.core.grid import Coords, grid_counts
 from zarr_shard_codec.core.ranges import ByteRange
 from zarr_shard_codec.engine.run import ahead, pool_for
 from zarr_shard_codec.errors import StoreError
+from zarr_shard_codec.stores.keeping import is_kept
 from zarr_shard_codec.stores.local import is_temporary
 from zarr_shard_codec.stores.protocols import Store
 
@@ -131,6 +132,9 @@ def _stray(key: str, owner: str) -> Finding:
     if is_temporary(key):
         message = "an unfinished file: its writer was killed, unless it is still at work"
         return Finding("leftover_temporary", message, "note", key)
+    if is_kept(key):
+        message = "the damaged original of an object that was repaired; delete it when you need it no more"
+        return Finding("orphan_object", message, "note", key)
     return Finding("orphan_object", f"neither metadata nor a chunk of {owner}", "note", key)
 
 

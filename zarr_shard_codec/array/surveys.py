@@ -110,7 +110,7 @@ def inspect(path_or_store: Any) -> Inspection:
     """
     store, nodes = find_nodes(path_or_store)
     reports = [inspect_array(node) for node in nodes if isinstance(node, ShardedArray)]
-    return Inspection(tuple(reports), (*unfinished_packing(store), *_broken(nodes)))
+    return Inspection(tuple(reports), (*unfinished_packing(store), *broken_nodes(nodes)))
 
 
 def verify(path_or_store: Any, *, index_only: bool = False) -> Verification:
@@ -165,7 +165,7 @@ class Verifier:
                 yield finding
 
     def _run(self, bar: Bar) -> Iterator[Iterable[Finding]]:
-        yield _broken(self._nodes)
+        yield broken_nodes(self._nodes)
         arrays = [node for node in self._nodes if isinstance(node, ShardedArray)]
         for array in arrays:
             yield from self._verify(array, bar)
@@ -214,6 +214,6 @@ def find_nodes(path_or_store: Any) -> tuple[Store, Nodes]:
     return store, nodes
 
 
-def _broken(nodes: Nodes) -> list[Finding]:
+def broken_nodes(nodes: Nodes) -> list[Finding]:
     """What is wrong with the nodes that cannot be read."""
     return [found for node in nodes if isinstance(node, ZarrShardError) for found in findings_of(node)]

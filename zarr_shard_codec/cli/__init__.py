@@ -23,6 +23,8 @@ _VERBS: Final = {
     "unpack": "Make every inner chunk an object of its own.",
     "inspect": "Show what arrays have stored.",
     "verify": "Find everything that is wrong with the shards.",
+    "repair": "Repair damaged shards, as far as it can be proven right.",
+    "compact": "Drop what appends and gaps left behind in shards.",
 }
 """Each verb in a few words: --help does not load them."""
 

@@ -1,7 +1,7 @@
 """A shard without what nobody needs: which ranges of the old one make the new one, and its index.
 
-Owns positions; bytes are copied elsewhere. Ranges that overlap stay together, as they lie, so that inner chunks
-that share bytes share them afterwards, too.
+Owns positions; bytes are copied elsewhere. Ranges that overlap stay together, as they lie, so that inner
+chunks that share bytes share them afterwards, too.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Compaction:
     index
         Of the new shard.
     ranges
-        uint64, shape (n, 2): offset and nbytes in the old shard of what stands one behind the other in the new
-        one, as few as can be.
+        uint64, shape (n, 2): offset and nbytes in the old shard of what stands one behind the other in
+        the new one, as few as can be.
     nbytes
         Their sum.
     """

@@ -1,19 +1,19 @@
 """Making the index of a shard anew, from inner chunks that say themselves where they end.
 
-Owns what counts as proof, and the plan that looks for it. A chunk's frame says where the chunk ends, but never
-which chunk it is. So an index is rebuilt only where all of this holds:
+Owns what counts as proof, and the plan that looks for it. A chunk's frame says where the chunk ends, but
+never which chunk it is. So an index is rebuilt only where all of this holds:
 
-- Encoded inner chunks stand one behind the other without a gap, from the first byte that can be a chunk's to the
-  last; an index at the end may be cut short, but nothing else stands behind them. Each decodes to exactly one
-  inner chunk.
+- Encoded inner chunks stand one behind the other without a gap, from the first byte that can be a chunk's
+  to the last; an index at the end may be cut short, but nothing else stands behind them. Each decodes to
+  exactly one inner chunk.
 - It is known which chunk each of them is. Entries of the damaged index that still name exactly one of these
   ranges are believed, and so are empty entries; unless there are as many ranges as chunks in a shard, when no
   entry can be empty. One range that is left over belongs to the one entry that is left over.
-- If more are left over, equally many entries and ranges, only the order in which chunks are written tells them
-  apart: lexicographic or Morton. It has to agree with every entry that is believed, and there has to be evidence
-  that the writer keeps it: the believed entries, and whole shards of the same array, stand in that order, and
-  chance would have put them so less than once in a million times. (Some writers keep no order.) If both orders
-  are left, both have to give the same index.
+- If more are left over, equally many entries and ranges, only the order in which chunks are written tells
+  them apart: lexicographic or Morton. It has to agree with every entry that is believed, and there has to
+  be evidence that the writer keeps it: the believed entries, and whole shards of the same array, stand in
+  that order, and chance would have put them so less than once in a million times. (Some writers keep no
+  order.) If both orders are left, both have to give the same index.
 
 All else is refused: a guess would return the data of another place as if they were right.
 """
@@ -97,7 +97,7 @@ def rebuild_index(
         return Unproven("no inner chunk stands where the first one should")
     if rest > (0 if at_start else shard.index_nbytes):
         return Unproven(
-            f"behind {len(frames)} inner chunks, from byte {end} on, stands what is neither a chunk nor the index"
+            f"from byte {end} on, behind {len(frames)} inner chunks, stands neither a chunk nor the index"
         )
     lies = ByteRange(0, shard.index_nbytes) if at_start else ByteRange(end, rest)
     answer = yield [lies]
@@ -184,7 +184,7 @@ def _assign(
         offsets = offsets[offsets != EMPTY]
         if (offsets[1:] > offsets[:-1]).all():
             possible[order] = filled
-            certain |= support + evidence(np.count_nonzero(named)) >= _CERTAIN
+            certain |= support + evidence(int(np.count_nonzero(named))) >= _CERTAIN
     tables = list(possible.values())
     if not tables:
         return Unproven(f"{counted}, {believed}, and the inner chunks stand in no known order")

@@ -5,12 +5,12 @@ holds one block whatever the object's size is. Making an index of inner chunks i
 
 What counts as found: a table whose checksum holds, that names at least one inner chunk, whose ranges all lie
 within the shard that it closes (an index at the end: before its own end; one at the start: in the object) and
-have sizes that encoded inner chunks can have, and of which at least one named chunk decodes. The last keeps the
-index of a shard within the shard from being taken for the shard's own. An index without a checksum proves
-nothing and is never searched for; nor is one whose codecs reorder the table.
+have sizes that encoded inner chunks can have, and of which at least one named chunk decodes. The last
+keeps the index of a shard within the shard from being taken for the shard's own. An index without a
+checksum proves nothing and is never searched for; nor is one whose codecs reorder the table.
 
-Left to chance: 2^-32 a table that looks like one; and data that hold, uncompressed, the bytes of another shard
-of the same layout.
+Left to chance: 2^-32 a table that looks like one; and data that hold, uncompressed, the bytes of another
+shard of the same layout.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ _BLOCK_NBYTES: Final = 1 << 21
 _GATHERED: Final = 1 << 20
 """Entries that are looked at together."""
 _CROWD: Final = 1 << 12
-"""From so many candidates in a block on, two more looks at all positions cost less than one at each candidate."""
+"""From so many candidates in a block on, two more looks at all positions cost less than one at each
+candidate."""
 _WORK_NBYTES: Final = 1 << 31
-"""Bytes whose checksum is computed in one search. Only bytes that are made to look like indexes everywhere need
-as many; the search gives up then."""
+"""Bytes whose checksum is computed in one search. Only bytes that are made to look like indexes
+everywhere need as many; the search gives up then."""
 _TRIAL_NBYTES: Final = 1 << 14
 """What calling the index codecs counts for: about the time of a checksum over so many bytes."""
 _SAMPLE: Final = 16
@@ -142,7 +143,7 @@ def _candidates(
     shard_nbytes: int,
     chunk_nbytes: int | None,
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Where in a block an index can begin, ascending: every entry of the table is possible, one is present."""
+    """Where in a block an index can begin, ascending: all entries are possible, one at least is present."""
     none = np.empty(0, np.int64)
     most = min(shard_nbytes, shard.inner.max_encoded_nbytes if chunk_nbytes is None else chunk_nbytes)
     least = 1 if chunk_nbytes is None else chunk_nbytes
@@ -168,8 +169,9 @@ def _candidates(
             for byte in range(6) if little else range(2, 8):
                 some |= block[at + byte :][:n_starts]
             mask &= some > 0
-        # Exact for the whole table, at no cost for each entry of it: how many bytes are not 0xff, and how many
-        # at every eighth place, from each on, are neither 0 nor 0xff, which no high byte of a number is.
+        # Exact for the whole table, at no cost for each entry of it: how many bytes are not 0xff, and how
+        # many at every eighth place, from each on, are neither 0 nor 0xff, which no high byte of a number
+        # is.
         table_nbytes = n_entries * ENTRY_NBYTES
         filled = _sums(block != 0xFF, 1)
         mask &= filled[form.first + table_nbytes :][:n_starts] > filled[form.first :][:n_starts]

@@ -1,8 +1,8 @@
 """Temporary files that nobody is writing any more.
 
-Owns how a live writer is told from a dead one: every temporary file is locked by whoever writes it, for as long
-as it is open, and the system lets go of the lock when the writer dies. Where there are no such locks, only age
-tells.
+Owns how a live writer is told from a dead one: every temporary file is locked by whoever writes it, for
+as long as it is open, and the system lets go of the lock when the writer dies. Where there are no such
+locks, only age tells.
 """
 
 from __future__ import annotations
