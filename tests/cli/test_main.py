@@ -36,7 +36,7 @@ def source(tmp_path):
         (["verify", "a", "--json", "--fast"], "No such option"),
         (["inspect", "a", "b", "--json"], "unexpected extra argument"),
         (["pack", "--json", "a", "b", "--order", "spiral"], "'spiral' is not one of"),
-        (["repair", "--json"], "No such command"),
+        (["mend", "--json"], "No such command"),
         (["--json", "verify", "a"], "No such option"),
     ],
 )
