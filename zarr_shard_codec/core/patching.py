@@ -17,9 +17,8 @@ import numpy as np
 
 from zarr_shard_codec.core.fill import filled
 from zarr_shard_codec.core.grid import write_order
-from zarr_shard_codec.core.index import ShardIndex, faults
+from zarr_shard_codec.core.index import EMPTY, ShardIndex, faults
 from zarr_shard_codec.core.jobs import Bounds, Encoded, EncodeJob, UpdateJob
-from zarr_shard_codec.core.layout import lay_out
 from zarr_shard_codec.core.pieces import splice
 from zarr_shard_codec.core.plans import SIZE, IndexRequest, Plan, Shard, covers, deleted
 from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
@@ -76,19 +75,20 @@ class Append:
         """Lay the jobs' results, in any order, out behind the shard; None: the shard is to be deleted."""
         counts = self.shard.chunks_per_shard
         entries = self.index.entries.copy()
-        entries[self.touched] = ShardIndex.empty(counts).entries[self.touched]
+        entries[self.touched] = EMPTY
         buffers: list[Buffer] = []
         if any(len(linear) for linear, _ in encoded):
             lexicographic = self.shard.chunk_order == "lexicographic"
             order = None if lexicographic else write_order(self.shard.chunk_order, counts)
             linear, nbytes, buffers = splice(encoded, order)
-            entries[linear] = lay_out(linear, nbytes, counts, first_offset=self.nbytes).entries[linear]
-        index = ShardIndex(entries, counts)
-        if not len(index.present):
+            ends = self.nbytes + np.cumsum(nbytes, dtype=np.uint64)
+            entries[linear, 0], entries[linear, 1] = ends - nbytes, nbytes
+        elif (entries == EMPTY).all():
             return None
-        if not buffers and (entries == self.index.entries).all():
+        elif (entries == self.index.entries).all():
             return Patch(self.nbytes, [])
-        return Patch(self.nbytes, [(self.nbytes, [*buffers, self.shard.encode_index(index)])])
+        encoded_index = self.shard.encode_index(ShardIndex(entries, counts))
+        return Patch(self.nbytes, [(self.nbytes, [*buffers, encoded_index])])
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ def _slots(
     shares = np.zeros(len(table), np.bool_)
     shares[1:] |= starts[1:] < np.maximum.accumulate(ends)[:-1]
     shares[:-1] |= starts[1:] < ends[:-1]
-    if np.isin(targets[:, 0], starts[shares]).any():
+    if shares.any() and np.isin(targets[:, 0], starts[shares]).any():
         return None
     lies = (ByteRange(offset, nbytes) for offset, nbytes in targets.tolist())
     return dict(zip(places.tolist(), lies, strict=True))

@@ -102,6 +102,9 @@ def splice(
         Linear indices in that order, sizes in bytes likewise, and buffers that hold the chunks' bytes one
         behind the other: as few as can be without a copy.
     """
+    if len(pieces) == 1 and len(pieces[0][0]) == 1:  # a small write has no order
+        linear, (buffer,) = pieces[0]
+        return linear, np.array([len(buffer)], np.uint64), [buffer]
     linear = np.concatenate([indices for indices, _ in pieces])
     tables = []
     for _, group in pieces:

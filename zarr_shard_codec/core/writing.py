@@ -15,7 +15,7 @@ import numpy as np
 
 from zarr_shard_codec.core.fill import filled
 from zarr_shard_codec.core.grid import Coords, to_linear, write_order
-from zarr_shard_codec.core.index import ShardIndex
+from zarr_shard_codec.core.index import EMPTY, ShardIndex
 from zarr_shard_codec.core.jobs import Bounds, Encoded, EncodeJob, UpdateJob
 from zarr_shard_codec.core.layout import lay_out
 from zarr_shard_codec.core.pieces import Segments, splice
@@ -173,13 +173,18 @@ class Touched:
         CorruptShardError
             As `ShardIndex.lookup`.
         """
-        renewed = self._part_places[self.renewed]
-        gone = np.concatenate([*(job.linear.reshape(-1) for job in self.wholes), renewed])
-        needed = np.setdiff1d(index.present, gone)
+        parts = self._part_places
+        stays = (index.entries != EMPTY).any(axis=1)
+        for job in self.wholes:
+            stays[job.linear] = False
+        stays[parts[self.renewed]] = False
+        needed = np.flatnonzero(stays)
         # The limit is more than tidiness: ranges that overlap would be copied once for each chunk.
         limit = self.shard.inner.max_encoded_nbytes
         _, table = index.lookup(needed, shard_nbytes=shard_nbytes, largest_nbytes=limit)
-        return needed, table, np.isin(needed, self._part_places)
+        changed = np.zeros(len(stays), np.bool_)
+        changed[parts] = True
+        return needed, table, changed[needed]
 
     def jobs(self, former: Mapping[int, Buffer]) -> list[EncodeJob | UpdateJob]:
         """What is to be encoded, given the old bytes of the chunks that change in part."""
