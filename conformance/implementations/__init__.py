@@ -32,6 +32,10 @@ class AbsentError(Exception):
     """The implementation cannot run here; the text says why."""
 
 
+class UnsupportedError(Exception):
+    """The implementation says in so many words that it does not support what it is asked for."""
+
+
 class GarbledError(Exception):
     """The implementation says that it read the array, and what it gave is no array at all."""
 
@@ -46,8 +50,8 @@ class Capabilities:
     ----------
     parts
         It reads parts of an array.
-    steps
-        It reads slices whose step is not 1.
+    integers, steps
+        It reads single integers, and slices whose step is not 1.
     writes, updates
         It writes sharded arrays, and changes parts of them.
     data_types
@@ -57,6 +61,7 @@ class Capabilities:
     """
 
     parts: bool = True
+    integers: bool = True
     steps: bool = True
     writes: bool = True
     updates: bool = True
@@ -177,6 +182,11 @@ PLACES: Final = {
     "zarrita-js": _here("zarrita_js_"),
 }
 """Every implementation that comes with the suite, by the name that results use."""
+
+
+HOSTS: Final = {f"{OURS}-in-zarr-python": "zarr-python-batched"}
+"""What runs inside another implementation, and that one's row: the host parses the metadata before our codec
+is asked, and what it then refuses, or gets wrong, it does so without us as well."""
 
 
 def is_ours(name: str) -> bool:

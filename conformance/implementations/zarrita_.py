@@ -11,7 +11,7 @@ from zarrita.metadata import ArrayMetadata
 from zarrita.store import LocalStore
 
 from conformance.bench.subjects.zarrita_ import Zarrita as Subject
-from conformance.implementations import CODECS, INTEGERS, Array, Capabilities, Cost, Document, Index
+from conformance.implementations import CODECS, INTEGERS, Capabilities, Cost, Document, Index
 from conformance.implementations.opened import Opened
 
 
@@ -20,6 +20,7 @@ class Zarrita(Opened):
 
     language = "Python"
     capabilities = Capabilities(
+        integers=False,
         steps=False,
         # Its class DataType, and its codec registry.
         data_types=INTEGERS | {"float32", "float64"},
@@ -32,14 +33,6 @@ class Zarrita(Opened):
     def version(self) -> str:
         """Version of the package."""
         return importlib.metadata.version("zarrita")
-
-    def read(self, path: str, selection: Index | None) -> Array:
-        """Read a part of an array, or all; zarrita takes no integers, so they are slices of length 1."""
-        if selection is None:
-            return super().read(path, None)
-        slices = tuple(slice(a, a + 1, 1) if isinstance(a, int) else a for a in selection)
-        numbers = tuple(axis for axis, wanted in enumerate(selection) if isinstance(wanted, int))
-        return super().read(path, slices).squeeze(numbers)
 
     def rewritten(self, metadata: Document) -> Document:
         """Metadata as zarrita writes it."""

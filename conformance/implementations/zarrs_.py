@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import zarr
-import zarrs  # noqa: F401 - an absent zarrs shows here
+from zarrs import pipeline
+from zarrs.utils import DiscontiguousArrayError, UnsupportedVIndexingError
 
 from conformance.bench.subjects.zarr_python import ZarrPython
-from conformance.implementations import Capabilities, Document
+from conformance.implementations import Array, Capabilities, Document, Index, UnsupportedError
 from conformance.implementations.opened import Opened
-from conformance.implementations.zarr_python import DATA_TYPES, Zarr
+from conformance.implementations.zarr_python import Zarr
 
 
 class Zarrs(Opened):
@@ -20,7 +23,7 @@ class Zarrs(Opened):
     """
 
     language = "Rust"
-    capabilities = Capabilities(steps=False, data_types=DATA_TYPES)
+    capabilities = Capabilities()  # it raises errors of its own for all that it does not support
 
     def __init__(self) -> None:
         self._zarr = Zarr(ZarrPython("zarrs.ZarrsCodecPipeline"))
@@ -32,9 +35,33 @@ class Zarrs(Opened):
         """Version of the package of zarrs for Python."""
         return importlib.metadata.version("zarrs")
 
+    def read(self, path: str, selection: Index | None) -> Array:
+        """Read a part of an array, or all."""
+        with _told():
+            return super().read(path, selection)
+
+    def update(self, path: str, selection: Index, values: Array) -> None:
+        """Write a part of an array, or all."""
+        with _told():
+            super().update(path, selection, values)
+
     def rewritten(self, metadata: Document) -> Document:
         """Metadata as zarr-python writes it."""
         return self._zarr.rewritten(metadata)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Pass on what zarrs says it does not support, and would hand to zarr-python if it were not strict."""
+    try:
+        yield
+    except (
+        pipeline.UnsupportedDataTypeError,
+        pipeline.UnsupportedMetadataError,
+        DiscontiguousArrayError,
+        UnsupportedVIndexingError,
+    ) as error:
+        raise UnsupportedError(type(error).__name__) from error
 
 
 def make() -> Zarrs:

@@ -42,14 +42,15 @@ class Answer:
     Attributes
     ----------
     kind
-        `values`, `refusal`, `garbled`, `crash` or `hang`; `done` for an operation that gives none.
+        `values`; `done` for an operation that gives none; `refusal`, an error; `unsupported`, an error that
+        says in so many words that this is not supported; `garbled`, no array; `crash`; `hang`.
     values
         What was read.
     message
         Of an error, or a death.
     """
 
-    kind: Literal["values", "done", "refusal", "garbled", "crash", "hang"]
+    kind: Literal["values", "done", "refusal", "unsupported", "garbled", "crash", "hang"]
     values: Array | None = None
     message: str = ""
 
@@ -88,11 +89,10 @@ def judge(expect: Expect, right: Array, answer: Answer, *, why: str | None, beyo
     match answer.kind:
         case "crash" | "hang":
             return Verdict(answer.kind, expected, answer.kind, message)
-        case "refusal":
-            if expect != "values":
-                return PASS
-            outcome: Outcome = "refused" if beyond is None else "unsupported"
-            return Verdict(outcome, expected, "an error" if beyond is None else f"no {beyond}", message)
+        case "refusal" | "unsupported" if expect != "values":
+            return PASS
+        case "refusal" | "unsupported":
+            return _refused(answer, expected, beyond)
         case "garbled":
             return Verdict("wrong_data", expected, "no array", message)
     assert answer.values is not None
@@ -111,9 +111,7 @@ def judge_done(answer: Answer, *, beyond: str | None) -> Verdict:
     message = answer.message[:_MESSAGE]
     if answer.kind in ("crash", "hang"):
         return Verdict(answer.kind, "written", answer.kind, message)
-    if beyond is not None:
-        return Verdict("unsupported", "written", f"no {beyond}", message)
-    return Verdict("refused", "written", "an error", message)
+    return _refused(answer, "written", beyond)
 
 
 def compare(found: Array, right: Array) -> str | None:
@@ -138,6 +136,15 @@ def compare(found: Array, right: Array) -> str | None:
     place = [int(at) for at in np.unravel_index(first, native.shape)] if native.shape else []
     (was,), (due,) = (to_json(one.reshape(-1)[first : first + 1]) for one in (found, native))
     return f"{count} of {native.size} elements differ, the first at {place}: {was}, not {due}"
+
+
+def _refused(answer: Answer, expected: str, beyond: str | None) -> Verdict:
+    message = answer.message[:_MESSAGE]
+    if answer.kind == "unsupported":
+        return Verdict("unsupported", expected, "an error that says so", message)
+    if beyond is not None:
+        return Verdict("unsupported", expected, f"no {beyond}", message)
+    return Verdict("refused", expected, "an error", message)
 
 
 def _expected(expect: Expect, right: Array, why: str | None) -> str:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from conformance.run import crossing
 from conformance.run.arrays import Sample
 from conformance.run.cost import prepare, run_cost
 from conformance.run.crossing import Written
-from conformance.run.results import Cell, Described, Part, Results
+from conformance.run.results import Cell, Described, Part, Results, marked_hosts
 from conformance.run.serving import LIMIT, Subject
 from conformance.run.vectors import run_vectors
 
@@ -95,7 +95,7 @@ def run(plan: Plan, scratch: Path, announce: Callable[[str], None]) -> Results:
         if "cost" in plan.parts:
             with _timed(results, "cost", announce):
                 results.cells.extend(crew.cost())
-    return results
+    return replace(results, cells=marked_hosts(results.cells))
 
 
 @dataclass(frozen=True, slots=True)

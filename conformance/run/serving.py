@@ -1,15 +1,14 @@
 """What happens in the process of one implementation: it is made, and serves requests.
 
-Owns the form in which requests and answers travel.
+Owns the two ends of the pipe between them: what travels is pickled, NumPy arrays too.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
-
-import numpy as np
 
 from conformance.implementations import (
     AbsentError,
@@ -21,6 +20,7 @@ from conformance.implementations import (
     Implementation,
     Index,
     Place,
+    UnsupportedError,
 )
 from conformance.processes import Process, ProcessDiedError, ProcessHungError, RemoteError
 from conformance.run.judging import Answer, Array
@@ -29,8 +29,6 @@ LIMIT: Final = 10.0
 """Seconds that one operation may take."""
 _SETTING_UP: Final = 180.0
 """Seconds that an implementation may take to be set up; npm is asked over the network."""
-
-_Packed = tuple[str, tuple[int, ...], bytes]
 
 
 class Server:
@@ -62,20 +60,23 @@ class Server:
             "counts": isinstance(self._made, Counting),
         }
 
-    def read(self, path: str, selection: Index | None) -> _Packed | str:
-        """Read; a text says what came instead of values."""
+    def read(self, path: str, selection: Index | None) -> Answer:
+        """Read a part of an array, or all."""
         try:
-            return _pack(np.asarray(self._implementation.read(path, selection)))
+            values = self._implementation.read(path, selection)
+        except UnsupportedError as error:
+            return Answer("unsupported", message=str(error))
         except GarbledError as error:
-            return str(error)
+            return Answer("garbled", message=str(error))
+        return Answer("values", values)
 
-    def write(self, path: str, metadata: Document, values: _Packed) -> None:
+    def write(self, path: str, metadata: Document, values: Array) -> Answer:
         """Write a new array."""
-        self._implementation.write(path, metadata, _unpack(values).copy())
+        return _done(lambda: self._implementation.write(path, metadata, values))
 
-    def update(self, path: str, selection: Index, values: _Packed) -> None:
+    def update(self, path: str, selection: Index, values: Array) -> Answer:
         """Change a part of an array."""
-        self._implementation.update(path, selection, _unpack(values).copy())
+        return _done(lambda: self._implementation.update(path, selection, values))
 
     def cost(self, path: str, selection: Index) -> Cost:
         """Read, and count."""
@@ -121,18 +122,18 @@ class Subject:
 
     def read(self, path: str, selection: Index | None) -> Answer:
         """Read a part of an array, or all."""
-        answer = self._ask("read", path, selection)
-        if isinstance(answer, str):
-            return Answer("garbled", message=answer)
-        return answer if isinstance(answer, Answer) else Answer("values", _unpack(answer))
+        answer: Answer = self._ask("read", path, selection)
+        return answer
 
     def write(self, path: str, metadata: Document, values: Array) -> Answer:
         """Write a new array."""
-        return self._ask("write", path, metadata, _pack(values)) or Answer("done")
+        answer: Answer = self._ask("write", path, metadata, values)
+        return answer
 
     def update(self, path: str, selection: Index, values: Array) -> Answer:
         """Change a part of an array."""
-        return self._ask("update", path, selection, _pack(values)) or Answer("done")
+        answer: Answer = self._ask("update", path, selection, values)
+        return answer
 
     def cost(self, path: str, selection: Index) -> Cost | Answer:
         """Read, and count; an answer says what came of it instead."""
@@ -145,14 +146,14 @@ class Subject:
             self._process.close()
             self._process = None
 
-    def _ask(self, method: str, *arguments: Any) -> Any:
+    def _ask(self, method: str, path: str, *arguments: Any) -> Any:
         try:
-            return self._running().call(method, *arguments, timeout=self._limit)
+            return self._running().call(method, path, *arguments, timeout=self._limit)
         except RemoteError as error:
-            return Answer("refusal", message=str(error))
+            return Answer("refusal", message=_placeless(error, path))
         except ProcessDiedError as error:
             self._end()
-            return Answer("crash", message=str(error))
+            return Answer("crash", message=_placeless(error, path))
         except ProcessHungError as error:
             self._end()
             return Answer("hang", message=str(error))
@@ -170,12 +171,14 @@ class Subject:
             self._process = None
 
 
-def _pack(values: Array) -> _Packed:
-    if values.dtype.hasobject:
-        raise GarbledError(f"values of {values.dtype}")
-    return values.dtype.str, values.shape, np.ascontiguousarray(values).tobytes()
+def _placeless(error: Exception, path: str) -> str:
+    """Leave out where the array is: results are published, and compared with others from elsewhere."""
+    return str(error).replace(path, "ARRAY")
 
 
-def _unpack(packed: _Packed) -> Array:
-    dtype, shape, data = packed
-    return np.frombuffer(data, dtype).reshape(shape)
+def _done(work: Callable[[], None]) -> Answer:
+    try:
+        work()
+    except UnsupportedError as error:
+        return Answer("unsupported", message=str(error))
+    return Answer("done")

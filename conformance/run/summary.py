@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from conformance.implementations import is_ours
+from conformance.implementations import HOSTS, is_ours
 from conformance.run.judging import GRAVEST_FIRST, LOSSES, Outcome
 from conformance.run.results import Cell, Results
 
@@ -53,7 +53,11 @@ def show(results: Results, console: Console, *, listed: Sequence[str]) -> None:
     for implementation in results.implementations:
         if implementation.absent is not None:
             console.print(Text(f"absent: {implementation.name}: {implementation.absent}", style="dim"))
-    failures = [one for one in results.cells if one.implementation in listed and one.outcome in LOSSES]
+    failures = [
+        one
+        for one in results.cells
+        if one.implementation in listed and one.outcome in LOSSES and not one.host
+    ]
     for one in failures[:_SHOWN]:
         console.print(_failure(one))
     if len(failures) > _SHOWN:
@@ -70,11 +74,16 @@ def show_losses(results: Results, console: Console) -> None:
         console.print(Text(f"{losses} of this package's {own} cells are lost", style="bold red"))
     elif own:
         console.print(Text(f"none of this package's {own} cells is lost", style="bold green"))
+    hosts = Counter(HOSTS[one.implementation] for one in results.cells if one.host)
+    for host, count in hosts.items():
+        console.print(f"({count} more, inside {host}, it loses without this package as well)")
 
 
 def own_losses(results: Results) -> int:
     """Count the cells of this package that are losses."""
-    return sum(is_ours(one.implementation) and one.outcome in LOSSES for one in results.cells)
+    return sum(
+        is_ours(one.implementation) and one.outcome in LOSSES and not one.host for one in results.cells
+    )
 
 
 def _outcomes(results: Results, cells: Sequence[Cell], title: str) -> Table:

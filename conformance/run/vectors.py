@@ -46,6 +46,8 @@ def impossible(capabilities: Capabilities, selection: Index | None) -> Verdict |
 
 def missing(capabilities: Capabilities, document: Document, selection: Index | None) -> str | None:
     """Say what a read asks for that an implementation says it cannot; None if it says no such thing."""
+    if not capabilities.integers and any(isinstance(axis, int) for axis in selection or ()):
+        return "integers"
     steps = any(isinstance(axis, slice) and axis.step not in (None, 1) for axis in selection or ())
     if steps and not capabilities.steps:
         return "steps"
