@@ -270,7 +270,7 @@ class ShardedArray:
         self._require_writable()
         new_shape = check_new_shape(shape, self.shape)
         clear_beyond(self, new_shape)
-        self.metadata = write_shape(self.store, self.path, self.metadata, new_shape)
+        self.metadata = write_shape(self.store, self.path, self.metadata, new_shape, self.lock)
 
     def shard_writer(self, shard_coords: Sequence[int]) -> ShardWriter:
         """Write one shard inner chunk by inner chunk, in any order, from any thread, in bounded memory.

@@ -7,14 +7,23 @@ no crash in between leaves data that a later growth would bring back.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from operator import index as as_index
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
 
 from zarr_shard_codec.array.documents import with_member
 from zarr_shard_codec.array.metadata import ArrayMetadata
-from zarr_shard_codec.array.nodes import V2_ARRAY, V3_DOCUMENT, join_key, read_document
+from zarr_shard_codec.array.nodes import V2_ARRAY, V3_DOCUMENT, join_key
 from zarr_shard_codec.core.grid import grid_counts
+from zarr_shard_codec.core.jobs import Encoded, UpdateJob
+from zarr_shard_codec.core.pieces import Parts
+from zarr_shard_codec.core.plans import Plan
+from zarr_shard_codec.core.ranges import WHOLE
+from zarr_shard_codec.core.writing import Update
+from zarr_shard_codec.engine.locks import Locking
+from zarr_shard_codec.engine.writing import WriteTask, write_objects
 from zarr_shard_codec.errors import NodeNotFoundError, UsageError
 from zarr_shard_codec.stores.protocols import Store
 
@@ -56,12 +65,37 @@ def clear_beyond(array: ShardedArray, new_shape: tuple[int, ...]) -> None:
 
 
 def write_shape(
-    store: Store, path: str, metadata: ArrayMetadata, new_shape: tuple[int, ...]
+    store: Store, path: str, metadata: ArrayMetadata, new_shape: tuple[int, ...], lock: Locking
 ) -> ArrayMetadata:
-    """Write the metadata document with another shape, and not a character else in it changed."""
+    """Write the metadata document with another shape, and not a character else in it changed.
+
+    It takes its turn as a write of a part of a shard does, so that of two changes at once none is lost.
+    """
     key = join_key(path, V3_DOCUMENT if metadata.zarr_format == 3 else V2_ARRAY)
-    document = read_document(store, key)
-    if document is None:
-        raise NodeNotFoundError("not_found", "the array's metadata is gone", key=key)
-    store.write(key, [with_member(document, "shape", list(new_shape))])
+
+    def plan() -> Plan[Update]:
+        answer = yield [WHOLE]
+        if answer is None:
+            raise NodeNotFoundError("not_found", "the array's metadata is gone", key=key)
+        document = _Document(with_member(bytes(answer[0]), "shape", list(new_shape)))
+        return Update([cast("UpdateJob", document)])
+
+    write_objects(store, [WriteTask(key, plan, 0)], folder=path, lock=lock)
     return replace(metadata, shape=new_shape)
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A metadata document, as the one chunk of its object: there is nothing to encode."""
+
+    encoded: bytes
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.encoded)
+
+    def split(self) -> list[_Document]:
+        return [self]
+
+    def run(self) -> Encoded:
+        return np.zeros(1, np.int64), Parts([self.encoded])
