@@ -67,26 +67,6 @@ def http_server() -> Iterator[SimpleNamespace]:
     thread.join()
 
 
-@pytest.fixture(scope="session")
-def s3_environment() -> Iterator[None]:
-    """A server of the S3 protocol on loopback, and the environment that leads obstore there."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ALLOW_HTTP", "true")
-        patch.setenv("AWS_ACCESS_KEY_ID", "nobody")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
-        patch.setenv("AWS_REGION", "us-east-1")
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="arrays")
-        yield
-    server.stop()
-
-
 WRITABLE = ["memory", "local", "local_without_pread", "obstore_memory", "obstore_local", "s3"]
 
 

@@ -1,0 +1,212 @@
+"""Many writers of one shard, in processes of their own: no update is lost."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zarr_shard_codec as zsc
+from zarr_shard_codec.core.ranges import WHOLE
+from zarr_shard_codec.engine import writing
+from zarr_shard_codec.stores.memory import MemoryStore
+from zarr_shard_codec.stores.resolve import resolve
+
+ROOT = Path(__file__).parents[2]
+N_PROCESSES = 4
+BYTES = {"name": "bytes", "configuration": {"endian": "little"}}
+
+WRITER = """
+import random, sys
+import zarr_shard_codec as zsc
+where, strategy, me, n_writes = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+array = zsc.open(where, "r+", write_strategy=strategy)
+print("ready", flush=True)
+sys.stdin.readline()
+draw = random.Random(me)
+for turn in range(1, n_writes + 1):
+    # A column of its own, whose elements are parts of inner chunks that all writers share.
+    row = draw.randrange(8)
+    array[8 * row : 8 * row + 8, me] = turn
+    array[(8 * row + 3) % 64, 32 + me] = turn
+"""
+
+
+def _expected(n_writes):
+    import random
+
+    model = np.zeros((64, 64), "u2")
+    for me in range(N_PROCESSES):
+        draw = random.Random(me)
+        for turn in range(1, n_writes + 1):
+            row = draw.randrange(8)
+            model[8 * row : 8 * row + 8, me] = turn
+            model[(8 * row + 3) % 64, 32 + me] = turn
+    return model
+
+
+def _write_from_many(where, strategy, n_writes):
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, where, strategy, str(me), str(n_writes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        for me in range(N_PROCESSES)
+    ]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate()
+        assert writer.returncode == 0
+
+
+def _create(where, **options):
+    layout = {"shape": (64, 64), "dtype": "u2", "shard_shape": (32, 32), "inner_chunk_shape": (8, 8)}
+    return zsc.create(where, **(layout | options))
+
+
+@pytest.mark.parametrize("strategy", ["replace", "append", "in_place"])
+def test_processes_that_write_one_shard_lose_nothing(tmp_path, strategy):
+    """On local files, with every strategy: what each process wrote last is there."""
+    _create(tmp_path, codecs=[BYTES])
+    _write_from_many(str(tmp_path), strategy, 25)
+    assert (zsc.open(tmp_path)[...] == _expected(25)).all()
+    assert not [finding for finding in zsc.verify(tmp_path).findings if finding.severity == "error"]
+
+
+def test_processes_that_write_one_object_of_s3_lose_nothing(s3_environment, tmp_path):
+    """Without any lock: a conditional put that fails is tried again with what the others wrote."""
+    del s3_environment
+    where = f"s3://arrays/{tmp_path.name}"
+    _create(where)
+    _write_from_many(where, "replace", 6)
+    assert (zsc.open(where)[...] == _expected(6)).all()
+
+
+class _Contended(MemoryStore):
+    """Memory in which somebody else sets the first element after each read of a shard, `limit` times."""
+
+    limit = 0
+
+    def open_object(self, key):
+        opened = super().open_object(key)
+        if self.limit > 0 and key.startswith("c/") and threading.current_thread().name != "other":
+            self.limit -= 1
+            other = threading.Thread(target=self._write_too, name="other")
+            other.start()
+            other.join()
+        return opened
+
+    def _write_too(self):
+        whole = bytearray(self.read("c/0/0", [WHOLE])[0])
+        whole[0] += 1
+        self.write("c/0/0", [bytes(whole)])
+
+
+@pytest.fixture
+def no_pauses(monkeypatch):
+    """Nobody waits."""
+    monkeypatch.setattr(writing, "_SHORTEST_PAUSE", 0.0)
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_a_write_that_was_overtaken_is_done_again_with_what_is_there_now():
+    """The others' bytes are in the result, and so are ours."""
+    store = _Contended()
+    array = _create(store, codecs=[BYTES])
+    array[:8, :8] = 1
+    store.limit = 5
+    array[0, 1] = 7
+    assert (array[0, 0], array[0, 1], array[0, 2]) == (6, 7, 1)
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_a_write_that_is_overtaken_for_ever_says_that_nothing_is_written():
+    """After many attempts it gives up, typed, and the object holds nothing of it."""
+    store = _Contended()
+    array = _create(store, codecs=[BYTES])
+    array[:8, :8] = 1
+    store.limit = 200
+    with pytest.raises(zsc.StoreError, match="nothing of it was written") as caught:
+        array[0, 1] = 7
+    assert (caught.value.reason, caught.value.key) == ("object_changed", "c/0/0")
+    store.limit = 0
+    assert array[0, 1] == 1
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_a_whole_shard_is_written_without_a_condition():
+    """Nothing of the old one is kept, so nobody can be overtaken: the last writer wins."""
+    store = _Contended()
+    array = _create(store, codecs=[BYTES])
+    array[...] = 1
+    store.limit = 10
+    array[:32, :32] = 2
+    assert store.limit == 10
+
+
+def test_an_update_does_not_bring_back_what_a_whole_write_replaced():
+    """A part read before somebody wrote the whole shard is read anew before it is written."""
+    store = MemoryStore()
+    array, other = _create(store, codecs=[BYTES]), zsc.open(store, "r+", lock=None)
+    array[...] = 1
+    plan = array.chain.plan_write((range(1), range(1)), np.full((1, 1), 9, "u2"), (32, 32))
+    update = []
+
+    def overtaken():
+        made = yield from plan
+        if not update:  # the first time, somebody deletes the shard
+            update.append(made)
+            store.write("c/0/0", [])
+            store.delete("c/0/0")
+        return made
+
+    def anew():
+        if not update:
+            return overtaken()
+        return array.chain.plan_write((range(1), range(1)), np.full((1, 1), 9, "u2"), (32, 32))
+
+    writing.write_objects(store, [writing.WriteTask("c/0/0", anew, 2)], lock="auto")
+    assert other[0, 0] == 9
+    assert (other[1:32, :32] == 0).all()
+
+
+def test_a_shard_on_s3_that_becomes_empty_in_part_writes_is_replaced_by_an_empty_one(
+    s3_environment, tmp_path
+):
+    """Object stores delete without a condition only; an index of empty entries reads as fill value."""
+    del s3_environment
+    where = f"s3://arrays/{tmp_path.name}"
+    array = _create(where)
+    array[0, 0] = 1
+    array[0, 0] = 0
+    assert (array[...] == 0).all()
+    store = resolve(where)
+    assert [info.nbytes for info in store.list("c")] == [array.codec.index_nbytes]
+    array[40, 40] = 0  # there is nothing, and nothing is made
+    assert len(list(store.list("c"))) == 1
+    array[:32, :32] = 0  # all of it: then it is deleted
+    assert not list(store.list("c"))
+
+
+def test_a_chunk_of_no_shard_that_becomes_empty_keeps_its_bytes_on_s3(s3_environment, tmp_path):
+    """A plain chunk is written as fill value."""
+    del s3_environment
+    import zarr
+
+    where = f"s3://arrays/{tmp_path.name}"
+    zarr.create_array(str(tmp_path), shape=(6,), chunks=(3,), dtype="i4", fill_value=5)
+    resolve(where).write("zarr.json", [(tmp_path / "zarr.json").read_bytes()])
+    array = zsc.open(where, "r+")
+    array[0] = 1
+    array[0] = 5
+    assert (array[...] == 5).all()
+    assert [info.key for info in resolve(where).list("c")] == ["c/0"]
