@@ -23,6 +23,7 @@ from zarr_shard_codec.errors import MetadataError
 
 _LOG: Final = logging.getLogger("zarr_shard_codec")
 _said: set[str] = set()
+_FALL_BACK: Final = "zarr-python's own sharding is used: "
 
 _KNOWN_PACKAGES: Final = ("zarr", "numcodecs", "zarr_shard_codec")
 """Whose codecs mean what their names say. Anybody else's may do more than its name, and is left to itself."""
@@ -37,18 +38,27 @@ class Chains:
         The host's codecs.
     """
 
-    __slots__ = ("_codecs", "_known", "_written")
+    __slots__ = ("_codecs", "_known", "_latest", "_written")
 
     def __init__(self, codecs: Iterable[Any]) -> None:
         self._codecs = tuple(codecs)
         self._written: tuple[str, ChunkOrder] | str | None = None
         self._known: dict[Any, CodecChain | None] = {}
+        self._latest: tuple[Any, Any, Any, CodecChain | None] = (None, None, None, None)
 
     def __reduce__(self) -> tuple[type[Chains], tuple[Any]]:
         return type(self), (self._codecs,)
 
     def get(self, spec: Any) -> CodecChain | None:
         """The chain for a chunk (the host's `ArraySpec`); None where the host must do it itself."""
+        shape, dtype, value, chain = self._latest
+        if spec.fill_value is value and spec.dtype is dtype and spec.shape == shape:
+            return chain
+        chain = self._get(spec)
+        self._latest = spec.shape, spec.dtype, spec.fill_value, chain
+        return chain
+
+    def _get(self, spec: Any) -> CodecChain | None:
         fill_value = np.asarray(spec.fill_value)
         if fill_value.dtype.hasobject:
             key: Any = (spec.shape, spec.dtype, None)
@@ -62,14 +72,14 @@ class Chains:
         if self._written is None:
             self._written = _written(self._codecs)
         if isinstance(self._written, str):
-            _fall_back(self._written)
+            say_once(_FALL_BACK + self._written)
             return None
         try:
             dtype = as_dtype(spec.dtype.to_native_dtype())
             bits = fill_value.astype(dtype).tobytes()
             return _build(*self._written, tuple(spec.shape), dtype, bits)
         except MetadataError as error:
-            _fall_back("; ".join(problem.message for problem in error.problems))
+            say_once(_FALL_BACK + "; ".join(problem.message for problem in error.problems))
             return None
 
 
@@ -101,7 +111,8 @@ def _written(codecs: Iterable[Any]) -> tuple[str, ChunkOrder] | str:
     return json.dumps([codec.to_dict() for codec in codecs]), orders.pop()
 
 
-def _fall_back(reason: str) -> None:
-    if reason not in _said:
-        _said.add(reason)
-        _LOG.warning("zarr-python's own sharding is used: %s", reason)
+def say_once(message: str) -> None:
+    """Log what users may want to know, the first time that it is so."""
+    if message not in _said:
+        _said.add(message)
+        _LOG.warning(message)

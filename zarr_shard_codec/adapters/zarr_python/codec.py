@@ -8,17 +8,17 @@ is what works without our pipeline: by the setting `codecs.sharding_indexed`, as
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from zarr.codecs import ShardingCodec as HostShardingCodec
 
-from zarr_shard_codec.adapters.zarr_python import versions
+from zarr_shard_codec.adapters.zarr_python import versions, writing
 from zarr_shard_codec.adapters.zarr_python.chains import Chains
-from zarr_shard_codec.adapters.zarr_python.reading import Read, task_groups
+from zarr_shard_codec.adapters.zarr_python.reading import Reading
 from zarr_shard_codec.adapters.zarr_python.selections import Basic, parse
+from zarr_shard_codec.adapters.zarr_python.settings import WriteSettings
 from zarr_shard_codec.adapters.zarr_python.stores import AsyncObjects, SyncObjects, joined, own_store, view_of
 from zarr_shard_codec.adapters.zarr_python.turns import name_of, turn, turn_async
 from zarr_shard_codec.adapters.zarr_python.writing import Write, fit, write_async
@@ -27,7 +27,6 @@ from zarr_shard_codec.core.plans import hold
 from zarr_shard_codec.core.selection import whole_box
 from zarr_shard_codec.engine.run import read_objects
 from zarr_shard_codec.engine.run_async import read_objects_async
-from zarr_shard_codec.engine.writing import write_objects
 from zarr_shard_codec.stores.protocols import Store
 
 
@@ -75,65 +74,53 @@ class ShardingCodec(HostShardingCodec):
         return _encode(chain, shard_array)
 
     async def _decode_partial_single(self, byte_getter: Any, selection: Any, shard_spec: Any) -> Any:
-        found = self._read(selection, shard_spec)
+        key = _key(byte_getter)
+        found = self._read(key, selection, shard_spec)
         if found is None:
             return await super()._decode_partial_single(byte_getter, selection, shard_spec)
-        read, result = found
-        store, key = own_store(byte_getter), _key(byte_getter)
+        reading, result = found
+        store = own_store(byte_getter)
         if store is None:
             getters = AsyncObjects({key: byte_getter}, versions.coalescing(shard_spec.config))
-            for tasks, finish in task_groups([read], [key]):
+            for tasks, finish in reading.groups():
                 await read_objects_async(getters, tasks)
-                _run_all(finish)
+                for call in finish:
+                    call()
         else:
-            await asyncio.to_thread(_read_now, read, store, key)
-        return None if read.missing else shard_spec.prototype.nd_buffer.from_numpy_array(result[0])
+            await asyncio.to_thread(_read_now, reading, store)
+        return None if reading.missing else shard_spec.prototype.nd_buffer.from_numpy_array(result[0])
 
     def _decode_partial_sync(self, byte_getter: Any, selection: Any, shard_spec: Any) -> Any:
-        found = self._read(selection, shard_spec)
+        key = _key(byte_getter)
+        found = self._read(key, selection, shard_spec)
         if found is None:
             host: Any = super()
             return host._decode_partial_sync(byte_getter, selection, shard_spec)
-        read, result = found
-        key = _key(byte_getter)
+        reading, result = found
         store = own_store(byte_getter)
         if store is None:
             store = SyncObjects({key: byte_getter}, versions.coalescing(shard_spec.config))
-        _read_now(read, store, key)
-        return None if read.missing else shard_spec.prototype.nd_buffer.from_numpy_array(result[0])
+        _read_now(reading, store)
+        return None if reading.missing else shard_spec.prototype.nd_buffer.from_numpy_array(result[0])
 
     async def _encode_partial_single(
         self, byte_setter: Any, shard_array: Any, selection: Any, shard_spec: Any
     ) -> None:
-        write = self._write(shard_array, selection, shard_spec)
-        store = own_store(byte_setter)
-        if store is None or write is None:
-            async with turn_async(name_of(byte_setter)):
-                if write is None:
-                    await super()._encode_partial_single(byte_setter, shard_array, selection, shard_spec)
-                else:
-                    key = _key(byte_setter)
-                    getters = AsyncObjects({key: byte_setter}, versions.coalescing(shard_spec.config))
-                    await write_async(getters, write, key)
+        write = self._write(byte_setter, shard_array, selection, shard_spec)
+        if write is not None:
+            await write_async([write], WriteSettings.now(), concurrency=1)
             return
-        byte_setter.store._check_writable()
-        await asyncio.to_thread(write_objects, store, [write.task(byte_setter.path)])
+        async with turn_async(name_of(byte_setter)):
+            await super()._encode_partial_single(byte_setter, shard_array, selection, shard_spec)
 
     def _encode_partial_sync(self, byte_setter: Any, value: Any, selection: Any, shard_spec: Any) -> None:
-        write = self._write(value, selection, shard_spec)
-        store = own_store(byte_setter)
-        if store is None or write is None:
-            with turn(name_of(byte_setter)):
-                if write is None:
-                    host: Any = super()
-                    host._encode_partial_sync(byte_setter, value, selection, shard_spec)
-                else:
-                    key = _key(byte_setter)
-                    getters = SyncObjects({key: byte_setter}, versions.coalescing(shard_spec.config))
-                    write_objects(getters, [write.task(key)])
+        write = self._write(byte_setter, value, selection, shard_spec)
+        if write is not None:
+            writing.write([write], WriteSettings.now())
             return
-        byte_setter.store._check_writable()
-        write_objects(store, [write.task(byte_setter.path)])
+        host: Any = super()
+        with turn(name_of(byte_setter)):
+            host._encode_partial_sync(byte_setter, value, selection, shard_spec)
 
     def _chain(self, spec: Any) -> CodecChain | None:
         chains = self.__dict__.get("_chains")
@@ -143,25 +130,28 @@ class ShardingCodec(HostShardingCodec):
         found: CodecChain | None = chains.get(spec)
         return found
 
-    def _read(self, selection: Any, spec: Any) -> tuple[Read, list[np.ndarray[Any, Any]]] | None:
+    def _read(self, key: str, selection: Any, spec: Any) -> tuple[Reading, list[np.ndarray[Any, Any]]] | None:
         """What to read, and a list that will hold the result."""
         chain = self._chain(spec)
         wanted = None if chain is None else parse(selection, spec.shape)
         if chain is None or wanted is None:
             return None
+        reading = Reading()
         result: list[np.ndarray[Any, Any]] = []
         if isinstance(wanted, Basic):
             result.append(np.empty(wanted.shape, spec.dtype.to_native_dtype(), spec.order))
-            return Read(chain, wanted, result[0], complete=False), result
-        return Read(chain, wanted, result.append, complete=False), result
+            reading.add(key, chain, wanted, result[0][(*wanted.to_box, ...)], complete=False)
+        else:
+            reading.add_picking(key, chain, wanted, result.append)
+        return reading, result
 
-    def _write(self, value: Any, selection: Any, spec: Any) -> Write | None:
+    def _write(self, setter: Any, value: Any, selection: Any, spec: Any) -> Write | None:
         chain = self._chain(spec)
         wanted = None if chain is None else parse(selection, spec.shape)
         if chain is None or wanted is None or not _is_plain(value, spec):
             return None
         fitted = fit(value.as_ndarray_like(), wanted.shape, (), chain.spec.dtype)
-        return Write(chain, wanted, fitted, complete=False)
+        return Write(setter, spec.config, chain, wanted, fitted)
 
 
 def _is_plain(value: Any, spec: Any) -> bool:
@@ -172,15 +162,11 @@ def _key(getter: Any) -> str:
     return getattr(getter, "path", "")
 
 
-def _read_now(read: Read, store: Store, key: str) -> None:
-    for tasks, finish in task_groups([read], [key]):
+def _read_now(reading: Reading, store: Store) -> None:
+    for tasks, finish in reading.groups():
         read_objects(store, tasks)
-        _run_all(finish)
-
-
-def _run_all(calls: list[Callable[[], None]]) -> None:
-    for call in calls:
-        call()
+        for call in finish:
+            call()
 
 
 def _decode(chain: CodecChain, encoded: Any, spec: Any) -> Any:

@@ -19,13 +19,12 @@ from zarr.core.config import config
 from zarr_shard_codec.adapters.zarr_python import reading, versions, writing
 from zarr_shard_codec.adapters.zarr_python.chains import Chains
 from zarr_shard_codec.adapters.zarr_python.codec import ShardingCodec
-from zarr_shard_codec.adapters.zarr_python.settings import pipeline_beneath
+from zarr_shard_codec.adapters.zarr_python.settings import WriteSettings, pipeline_beneath
 from zarr_shard_codec.adapters.zarr_python.stores import AsyncObjects, own_store
 from zarr_shard_codec.adapters.zarr_python.turns import name_of, turn_async
 from zarr_shard_codec.engine.run import read_objects
 from zarr_shard_codec.engine.run_async import read_objects_async
-from zarr_shard_codec.engine.writing import write_objects
-from zarr_shard_codec.stores.protocols import Store, waits_for_network
+from zarr_shard_codec.stores.protocols import waits_for_network
 
 _SMALL_NBYTES: Final = 1 << 20
 """What is read in less time than another thread needs to wake up and to report back, or not much more."""
@@ -39,9 +38,11 @@ class ShardPipeline(BatchedCodecPipeline):
     """
 
     chains: Chains = field(init=False, repr=False, compare=False)
+    settings: WriteSettings = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "chains", Chains(self))
+        object.__setattr__(self, "settings", WriteSettings.now())
 
     @classmethod
     def from_codecs(cls, codecs: Iterable[Any], *, batch_size: int | None = None) -> Self:
@@ -55,38 +56,35 @@ class ShardPipeline(BatchedCodecPipeline):
     async def read(self, batch_info: Iterable[Any], out: Any, drop_axes: tuple[int, ...] = ()) -> Any:
         """Read what is selected of some chunks into `out`."""
         batch = list(batch_info)
-        reads = reading.prepare(self.chains, batch, out, drop_axes)
-        if reads is None or not batch:
+        store = own_store(batch[0][0]) if batch else None
+        keys = [str(at) if store is None else item[0].path for at, item in enumerate(batch)]
+        selected = reading.prepare(self.chains, batch, keys, out, drop_axes)
+        if selected is None or not batch:
             return await super().read(batch, out, drop_axes)
-        store = own_store(batch[0][0])
-        keys = [getter.path if store else str(at) for at, (getter, *_) in enumerate(batch)]
-        for tasks, finish in reading.task_groups(reads, keys):
+        if store is not None and not waits_for_network(store) and _is_nobody_kept_by(selected):
+            read_objects(store, selected.direct)
+            return versions.read_results(len(batch), selected.missing)
+        for tasks, finish in selected.groups():
             if store is None:
-                getters = dict(zip(keys, (getter for getter, *_ in batch), strict=True))
+                getters = {key: item[0] for key, item in zip(keys, batch, strict=True)}
                 host = AsyncObjects(getters, versions.coalescing(batch[0][1].config))
                 await read_objects_async(host, tasks)
             elif waits_for_network(store):
                 await read_objects_async(store, tasks)
-            elif _is_small(reads) and len(asyncio.all_tasks()) == 1:
-                read_objects(store, tasks)  # nobody else waits for this loop
             else:
                 await asyncio.to_thread(read_objects, store, tasks)
             for call in finish:
                 call()
-        return versions.read_results([read.missing for read in reads])
+        return versions.read_results(len(batch), selected.missing)
 
     async def write(self, batch_info: Iterable[Any], value: Any, drop_axes: tuple[int, ...] = ()) -> None:
         """Set what is selected of some chunks to parts of `value`."""
         batch = list(batch_info)
         writes = writing.prepare(self.chains, batch, value, drop_axes)
-        store = own_store(batch[0][0]) if batch else None
         if writes is None:
             await self._write_by_host(batch, value, drop_axes)
-        elif store is None:
-            await _write_by_calls(batch, writes)
-        else:
-            batch[0][0].store._check_writable()
-            await asyncio.to_thread(_write_now, store, batch, writes)
+        elif writes:
+            await writing.write_async(writes, self.settings, config.get("async.concurrency"))
 
     async def _write_by_host(self, batch: Sequence[Any], value: Any, drop_axes: tuple[int, ...]) -> None:
         write = super().write
@@ -98,19 +96,8 @@ class ShardPipeline(BatchedCodecPipeline):
         await concurrent_map([(item,) for item in batch], write_one, config.get("async.concurrency"))
 
 
-def _is_small(reads: Sequence[reading.Read]) -> bool:
-    return len(reads) == 1 and reads[0].nbytes <= _SMALL_NBYTES
-
-
-def _write_now(store: Store, batch: Sequence[Any], writes: Sequence[writing.Write]) -> None:
-    write_objects(store, (write.task(setter.path) for write, (setter, *_) in zip(writes, batch, strict=True)))
-
-
-async def _write_by_calls(batch: Sequence[Any], writes: Sequence[writing.Write]) -> None:
-    async def write_one(setter: Any, spec: Any, write: writing.Write) -> None:
-        async with turn_async(name_of(setter)):
-            host = AsyncObjects({setter.path: setter}, versions.coalescing(spec.config))
-            await writing.write_async(host, write, setter.path)
-
-    items = [(setter, spec, write) for (setter, spec, *_), write in zip(batch, writes, strict=True)]
-    await concurrent_map(items, write_one, config.get("async.concurrency"))
+def _is_nobody_kept_by(selected: reading.Reading) -> bool:
+    """Whether a reading is small, and nothing else waits for this thread: then no other one is worth it."""
+    nbytes = selected.nbytes
+    ready = getattr(asyncio.get_running_loop(), "_ready", None)
+    return nbytes is not None and nbytes <= _SMALL_NBYTES and ready is not None and not ready

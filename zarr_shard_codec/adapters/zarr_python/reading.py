@@ -7,9 +7,8 @@ Which store is read how is decided in `pipeline` and `codec`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -21,54 +20,50 @@ from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.jobs import DecodeJob
 from zarr_shard_codec.core.plans import Plan, gather
 from zarr_shard_codec.core.selection import box_shape
-from zarr_shard_codec.engine.run import ReadTask
+from zarr_shard_codec.engine.conversations import Seen
+from zarr_shard_codec.engine.run import Job, ReadTask
 
 _BLOCKS_NBYTES: Final = 64 << 20
 """Memory for blocks from which elements are picked, in bytes; then what was picked goes to its place."""
 
 
-@dataclass(slots=True)
-class Read:
-    """One chunk to read from.
+@dataclass(frozen=True, slots=True)
+class _Task(ReadTask):
+    """A read task that notes when its object turns out not to exist.
 
     Attributes
     ----------
-    chain
-        The chunk's codecs.
-    wanted
-        What of it is wanted.
-    target
-        Where the result goes, of the result's shape; for a fancy selection called with it, once it is there.
-    complete
-        Whether everything of the chunk that lies in the array is wanted.
+    at
+        Which of the host's chunks it is.
     missing
-        Whether the object turned out not to exist.
+        Those that do not exist.
     """
 
+    at: int
+    missing: set[int]
+
+    def jobs(self, found: list[DecodeJob] | None, seen: Seen) -> list[Job]:
+        if found is None:
+            self.missing.add(self.at)
+        else:  # perhaps only at the second attempt
+            self.missing.discard(self.at)
+        return ReadTask.jobs(self, found, seen)  # a dataclass with slots has no super() without arguments
+
+
+@dataclass(frozen=True, slots=True)
+class _Picking:
+    """A fancy selection of a chunk: boxes are read, elements picked from them, and handed to `put`."""
+
+    key: str
     chain: CodecChain
-    wanted: Basic | Fancy
-    target: Array | Callable[[Array], None]
-    complete: bool
-    missing: bool = False
+    wanted: Fancy
+    put: Callable[[Array], None]
+    at: int
+    missing: set[int]
 
-    @property
-    def nbytes(self) -> int:
-        """Decoded size of what is wanted, in bytes."""
-        return prod(self.wanted.shape) * self.chain.spec.dtype.itemsize
-
-    def task(self, key: str) -> tuple[ReadTask, Callable[[], None] | None]:
-        """What the engine has to do, and what is left to do after it."""
-        fill_value = self.chain.spec.fill_value
-        if isinstance(self.wanted, Basic):
-            assert isinstance(self.target, np.ndarray)
-            box, target = self.wanted.box, self.target[self.wanted.to_box]
-            bounds = box_shape(box) if self.complete else self.chain.spec.shape
-            plan = partial(self.chain.plan_read, box, target, bounds)
-            return ReadTask(key, lambda: self._noting(plan()), target, fill_value), None
-        return self._fancy_task(key, self.wanted)
-
-    def _fancy_task(self, key: str, wanted: Fancy) -> tuple[ReadTask, Callable[[], None]]:
-        spec = self.chain.spec
+    def begin(self) -> tuple[ReadTask, Callable[[], None], int]:
+        """The task, what is left to do after it, and how many bytes of memory that takes until then."""
+        spec, wanted = self.chain.spec, self.wanted
         pieces = list(wanted.pieces(inner_chunk_shape(self.chain)))
         blocks = [np.empty(box_shape(piece.box), spec.dtype) for piece in pieces]
         result = np.empty(wanted.block_shape, spec.dtype)
@@ -78,23 +73,84 @@ class Read:
         ]
 
         def finish() -> None:
-            if not self.missing:
+            if self.at not in self.missing:
                 for piece, block in zip(pieces, blocks, strict=True):
                     wanted.put(result, piece.landing, wanted.take(block, piece.within))
-            assert callable(self.target)
-            self.target(result.reshape(wanted.shape))
+            self.put(result.reshape(wanted.shape))
 
-        plan = lambda: self._noting(_together([plan() for plan in plans]))  # noqa: E731
-        return ReadTask(key, plan, result, spec.fill_value), finish
-
-    def _noting(self, plan: Plan[list[DecodeJob] | None]) -> Plan[list[DecodeJob] | None]:
-        found = yield from plan
-        self.missing = found is None
-        return found
+        task = _Task(self.key, partial(_together, plans), result, spec.fill_value, self.at, self.missing)
+        return task, finish, result.nbytes + sum(block.nbytes for block in blocks)
 
 
-def prepare(chains: Chains, batch: Sequence[Any], out: Any, drop_axes: tuple[int, ...]) -> list[Read] | None:
-    """Make reads of the host's chunks; None where the host must do it itself.
+@dataclass(slots=True)
+class Reading:
+    """Everything that one call of the host's reads.
+
+    Attributes
+    ----------
+    direct
+        What goes straight to its place.
+    picking
+        What is picked from what is read.
+    missing
+        Which of the host's chunks turned out not to exist.
+    """
+
+    direct: list[ReadTask] = field(default_factory=list)
+    picking: list[_Picking] = field(default_factory=list)
+    missing: set[int] = field(default_factory=set)
+
+    @property
+    def nbytes(self) -> int | None:
+        """Decoded size in bytes of a reading from one object; None for larger ones."""
+        return self.direct[0].target.nbytes if len(self.direct) == 1 and not self.picking else None
+
+    def add(self, key: str, chain: CodecChain, wanted: Basic, target: Array, *, complete: bool) -> None:
+        """Read a box.
+
+        Parameters
+        ----------
+        key, chain, wanted
+            The chunk: its key, its codecs, what is wanted of it.
+        target
+            Where it goes, of the box's shape.
+        complete
+            Whether everything of the chunk that lies in the array is wanted.
+        """
+        spec = chain.spec
+        bounds = box_shape(wanted.box) if complete else spec.shape
+        plan = partial(chain.plan_read, wanted.box, target, bounds)
+        at = len(self.direct) + len(self.picking)
+        self.direct.append(_Task(key, plan, target, spec.fill_value, at, self.missing))
+
+    def add_picking(self, key: str, chain: CodecChain, wanted: Fancy, put: Callable[[Array], None]) -> None:
+        """Read a fancy selection; `put` is called with it."""
+        at = len(self.direct) + len(self.picking)
+        self.picking.append(_Picking(key, chain, wanted, put, at, self.missing))
+
+    def groups(self) -> Iterator[tuple[list[ReadTask], list[Callable[[], None]]]]:
+        """Tasks to run together, and what to call after them."""
+        if self.direct:
+            yield self.direct, []
+        tasks: list[ReadTask] = []
+        finish: list[Callable[[], None]] = []
+        nbytes = 0
+        for picking in self.picking:
+            task, last, more = picking.begin()
+            tasks.append(task)
+            finish.append(last)
+            nbytes += more
+            if nbytes > _BLOCKS_NBYTES:
+                yield tasks, finish
+                tasks, finish, nbytes = [], [], 0
+        if tasks:
+            yield tasks, finish
+
+
+def prepare(
+    chains: Chains, batch: Sequence[Any], keys: Sequence[str], out: Any, drop_axes: tuple[int, ...]
+) -> Reading | None:
+    """Find out how to read the host's chunks; None where the host must do it itself.
 
     Parameters
     ----------
@@ -103,6 +159,8 @@ def prepare(chains: Chains, batch: Sequence[Any], out: Any, drop_axes: tuple[int
     batch
         Of each chunk: where its bytes are, its spec, what of it is selected, where that goes in `out`, and
         whether everything in it that lies in the array is selected.
+    keys
+        By these the chunks' objects are asked for.
     out
         The host's output.
     drop_axes
@@ -111,59 +169,20 @@ def prepare(chains: Chains, batch: Sequence[Any], out: Any, drop_axes: tuple[int
     array = out.as_ndarray_like()
     if not isinstance(array, np.ndarray):
         return None
-    reads: list[Read] = []
-    for _, spec, chunk_selection, out_selection, complete in batch:
+    reading = Reading()
+    for key, (_, spec, chunk_selection, out_selection, complete) in zip(keys, batch, strict=True):
         chain = chains.get(spec)
-        wanted = None if chain is None else parse(chunk_selection, chain.spec.shape)
+        wanted = None if chain is None else parse(chunk_selection, spec.shape)
         if chain is None or wanted is None:
             return None
-        reads.append(_read(chain, wanted, array, out_selection, drop_axes, complete=complete))
-    return reads
-
-
-def _read(
-    chain: CodecChain,
-    wanted: Basic | Fancy,
-    out: Array,
-    out_selection: Any,
-    drop_axes: tuple[int, ...],
-    *,
-    complete: bool,
-) -> Read:
-    where = out_selection if isinstance(out_selection, tuple) else (out_selection,)
-    if isinstance(wanted, Basic) and all(isinstance(item, slice | int) for item in where):
-        view = out[(*where, ...)]
-        return Read(chain, wanted, np.expand_dims(view, drop_axes) if drop_axes else view, complete)
-
-    def put(result: Array) -> None:
-        out[out_selection] = result.squeeze(drop_axes) if drop_axes else result
-
-    if isinstance(wanted, Basic):  # in another order than it is read
-        wanted = wanted.as_fancy()
-    return Read(chain, wanted, put, complete)
-
-
-def task_groups(reads: Sequence[Read], keys: Sequence[str]) -> Iterator[tuple[Any, list[Callable[[], None]]]]:
-    """Tasks to run together, and what is left to do after them."""
-    direct = [at for at, read in enumerate(reads) if isinstance(read.wanted, Basic)]
-    if direct:
-        yield (reads[at].task(keys[at])[0] for at in direct), []
-    group: list[ReadTask] = []
-    finish: list[Callable[[], None]] = []
-    nbytes = 0
-    for read, key in zip(reads, keys, strict=True):
-        if isinstance(read.wanted, Basic):
-            continue
-        task, last = read.task(key)
-        assert last is not None
-        group.append(task)
-        finish.append(last)
-        nbytes += task.target.nbytes
-        if nbytes > _BLOCKS_NBYTES:
-            yield group, finish
-            group, finish, nbytes = [], [], 0
-    if group:
-        yield group, finish
+        if isinstance(wanted, Basic):
+            target = _view(array, out_selection, wanted, drop_axes)
+            if target is not None:
+                reading.add(key, chain, wanted, target, complete=complete)
+                continue
+            wanted = wanted.as_fancy()
+        reading.add_picking(key, chain, wanted, _putter(array, out_selection, drop_axes))
+    return reading
 
 
 def inner_chunk_shape(chain: CodecChain) -> tuple[int, ...]:
@@ -174,8 +193,29 @@ def inner_chunk_shape(chain: CodecChain) -> tuple[int, ...]:
     return chain.untransposed(codec.config.inner_chunk_shape)
 
 
-def _together(plans: list[Plan[list[DecodeJob] | None]]) -> Plan[list[DecodeJob] | None]:
-    found = yield from gather(plans)
+def _view(out: Array, selection: Any, wanted: Basic, drop_axes: tuple[int, ...]) -> Array | None:
+    """Where a box goes, as a view of its shape; None if no view is that."""
+    where = selection if type(selection) is tuple else (selection,)
+    for item in where:
+        if type(item) is not slice:
+            return None
+    if not drop_axes and len(where) == len(wanted.box):
+        view: Array = out[(*where, ...)]
+        return view
+    items = iter(where)
+    to_box = (None if axis in drop_axes else item for axis, item in enumerate(wanted.to_box))
+    return out[(*(None if item is None else next(items, slice(None)) for item in to_box), ...)]
+
+
+def _putter(out: Array, selection: Any, drop_axes: tuple[int, ...]) -> Callable[[Array], None]:
+    def put(result: Array) -> None:
+        out[selection] = result.squeeze(drop_axes) if drop_axes else result
+
+    return put
+
+
+def _together(plans: Sequence[Callable[[], Plan[list[DecodeJob] | None]]]) -> Plan[list[DecodeJob] | None]:
+    found = yield from gather([plan() for plan in plans])
     jobs: list[DecodeJob] = []
     for part in found:
         if part is None:

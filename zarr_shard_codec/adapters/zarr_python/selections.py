@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -172,6 +172,9 @@ class Points:
 
 Fancy = Orthogonal | Points
 
+_ALL: Final = slice(None)
+_INTEGERS: Final = (int, np.integer)
+
 
 def parse(selection: Any, shape: Sequence[int]) -> Basic | Fancy | None:
     """Understand a selection of a chunk of `shape` as the host's indexers make them; None: it is none."""
@@ -185,8 +188,8 @@ def parse(selection: Any, shape: Sequence[int]) -> Basic | Fancy | None:
     for item, size in zip(items, shape, strict=True):
         if isinstance(item, slice):
             box.append(range(*item.indices(size)))
-            to_box.append(slice(None))
-        elif isinstance(item, int | np.integer):
+            to_box.append(_ALL)
+        elif isinstance(item, _INTEGERS):
             box.append(range(int(item), int(item) + 1))
             to_box.append(None)
         else:

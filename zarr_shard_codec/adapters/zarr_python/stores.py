@@ -29,7 +29,7 @@ _OBJECT_STORES: Final[OrderedDict[int, tuple[Any, Store]]] = OrderedDict()
 _MOST_OBJECT_STORES: Final = 64
 
 
-def own_store(getter: Any) -> Store | None:
+def own_store(getter: Any, *, durable: bool = False) -> Store | None:
     """Our store for what a getter reads; None where the host's own has to be asked.
 
     Only for exactly the host's classes: whoever derives from one may have changed what reading means.
@@ -38,7 +38,8 @@ def own_store(getter: Any) -> Store | None:
         return None
     store = getter.store
     if type(store) is HostLocalStore:
-        return _local_store(os.fspath(store.root))
+        local = _local_store(os.fspath(store.root))
+        return local.made_durable() if durable else local
     if type(store) is HostObjectStore:
         return _object_store(store.store)
     return None
@@ -78,9 +79,8 @@ class SyncObjects:
 
     def read(self, key: str, requests: Sequence[Request]) -> list[Buffer] | None:
         """One buffer a request; None if there is no object. See `Store.read`."""
-        prototype = default_buffer_prototype()
         getter = self.getters[key]
-        return _answers([getter.get_sync(prototype, _byte_range(request)) for request in requests], key)
+        return _answers([getter.get_sync(**_asking(request)) for request in requests], key)
 
     def write(self, key: str, parts: Sequence[Buffer]) -> None:
         """Replace the object."""
@@ -108,9 +108,8 @@ class AsyncObjects(SyncObjects):
 
     async def read_async(self, key: str, requests: Sequence[Request]) -> list[Buffer] | None:
         """As `read`, by the host's asynchronous calls."""
-        prototype = default_buffer_prototype()
         getter = self.getters[key]
-        asked = (getter.get(prototype, _byte_range(request)) for request in requests)
+        asked = (getter.get(**_asking(request)) for request in requests)
         return _answers(await asyncio.gather(*asked), key)
 
 
@@ -124,10 +123,13 @@ def joined(parts: Sequence[Buffer]) -> Any:
     return default_buffer_prototype().buffer.from_bytes(b"".join(parts))
 
 
-def _byte_range(request: Request) -> Any:
+def _asking(request: Request) -> dict[str, Any]:
+    byte_range: Any = None
     if isinstance(request, ByteRange):
-        return RangeByteRequest(request.offset, request.offset + request.nbytes)
-    return SuffixByteRequest(request.nbytes) if isinstance(request, Suffix) else None
+        byte_range = RangeByteRequest(request.offset, request.offset + request.nbytes)
+    elif isinstance(request, Suffix):
+        byte_range = SuffixByteRequest(request.nbytes)
+    return {"prototype": default_buffer_prototype(), "byte_range": byte_range}
 
 
 def _answers(found: Sequence[Any], key: str) -> list[Buffer] | None:

@@ -7,6 +7,8 @@ loads our entry points whether or not anybody has turned the adapter on.
 from __future__ import annotations
 
 import re
+from collections.abc import Container
+from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
@@ -43,12 +45,16 @@ def refusal() -> UsageError | None:
     )
 
 
-def read_results(missing: list[bool]) -> Any:
-    """What a pipeline returns from `read`: nothing in 3.1, whether each object was there from 3.2 on."""
-    codec = import_module("zarr.abc.codec")
-    if not hasattr(codec, "GetResult"):
+def read_results(count: int, missing: Container[int]) -> Any:
+    """What a pipeline returns from `read`: nothing in 3.1, later which objects were there."""
+    if not _reports():
         return None
-    return tuple(codec.GetResult(status="missing" if lacking else "present") for lacking in missing)
+    return tuple({"status": "missing" if at in missing else "present"} for at in range(count))
+
+
+@cache
+def _reports() -> bool:
+    return hasattr(import_module("zarr.abc.codec"), "GetResult")
 
 
 def coalescing(config: Any) -> Coalescing:

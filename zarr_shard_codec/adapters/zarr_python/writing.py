@@ -1,31 +1,39 @@
 """Writing what zarr-python selected: its chunks as write tasks of the engine.
 
-Owns the way from the host's list of chunks and its value to plans. Which store is written how is decided in
-`pipeline` and `codec`.
+Owns the way from the host's list of chunks and its value to plans, and how those are brought into a store.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from zarr_shard_codec.adapters.zarr_python.chains import Chains
+from zarr_shard_codec.adapters.places import array_folder
+from zarr_shard_codec.adapters.zarr_python import versions
+from zarr_shard_codec.adapters.zarr_python.chains import Chains, say_once
 from zarr_shard_codec.adapters.zarr_python.reading import inner_chunk_shape
 from zarr_shard_codec.adapters.zarr_python.selections import Array, Basic, Fancy, parse
-from zarr_shard_codec.adapters.zarr_python.stores import AsyncObjects, joined
+from zarr_shard_codec.adapters.zarr_python.settings import WriteSettings
+from zarr_shard_codec.adapters.zarr_python.stores import AsyncObjects, SyncObjects, joined, own_store
+from zarr_shard_codec.adapters.zarr_python.turns import name_of, turn, turn_async
+from zarr_shard_codec.array.write_options import WriteStrategy, check_strategy
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.core.fill import filled
+from zarr_shard_codec.core.patching import Append, Overwrite
 from zarr_shard_codec.core.plans import Plan
-from zarr_shard_codec.core.selection import box_shape
+from zarr_shard_codec.core.selection import Box, box_shape
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.conversations import converse_async
 from zarr_shard_codec.engine.pool import working_pool
-from zarr_shard_codec.engine.writing import WriteTask
+from zarr_shard_codec.engine.writing import WriteTask, write_objects
+from zarr_shard_codec.errors import UsageError
+from zarr_shard_codec.stores.local import LocalStore
+from zarr_shard_codec.stores.protocols import Store, locks_names, writes_conditionally
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,34 +42,59 @@ class Write:
 
     Attributes
     ----------
+    setter
+        The host's name of where its bytes are.
+    config
+        The host's configuration of the array.
     chain
         The chunk's codecs.
     wanted
         What of it is set.
     value
         What it is set to, of the selection's shape.
-    complete
-        Whether everything of the chunk that lies in the array is set.
+    strategy
+        How the object is changed.
     """
 
+    setter: Any
+    config: Any
     chain: CodecChain
     wanted: Basic | Fancy
     value: Array
-    complete: bool
+    strategy: WriteStrategy = "replace"
 
-    def task(self, key: str) -> WriteTask:
+    @property
+    def key(self) -> str:
+        """The object's key in its store."""
+        return getattr(self.setter, "path", "")
+
+    def fitting(self, store: Store, strategy: WriteStrategy) -> Write:
+        """The same with this strategy, if the store and the codecs allow it."""
+        try:
+            check_strategy(strategy, store, self.chain)
+        except UsageError as refused:
+            say_once(f"shards are replaced: {refused.message}")
+            return self
+        return replace(self, strategy=strategy)
+
+    def task(self) -> WriteTask:
         """What the engine has to do."""
-        return WriteTask(key, self.plan, self.value.nbytes)
+        return WriteTask(self.key, self.plan, self.value.nbytes)
 
-    def plan(self) -> Plan[Update]:
+    def plan(self) -> Plan[Update | Append | Overwrite]:
         """Plan to change the object."""
         if not isinstance(self.wanted, Basic):
-            return self._fancy_plan(self.wanted)
-        box = self.wanted.box
-        bounds = box_shape(box) if self.complete else self.chain.spec.shape
-        return self.chain.plan_write(box, self.value[self.wanted.to_box], bounds)
+            return self._plan_fancy(self.wanted)
+        # What lies beyond the array's edge stays as it is: the host shows it again if the array grows.
+        return self._plan_box(self.wanted.box, self.value[(*self.wanted.to_box, ...)])
 
-    def _fancy_plan(self, wanted: Fancy) -> Plan[Update]:
+    def _plan_box(self, box: Box, value: Array) -> Plan[Update | Append | Overwrite]:
+        bounds = self.chain.spec.shape
+        if self.strategy == "replace":
+            return (yield from self.chain.plan_write(box, value, bounds))
+        return (yield from self.chain.plan_patch(box, value, bounds, self.strategy))
+
+    def _plan_fancy(self, wanted: Fancy) -> Plan[Update | Append | Overwrite]:
         # The inner chunks that hold all of the elements are read, changed and set as a whole.
         spec = self.chain.spec
         piece = wanted.cover(inner_chunk_shape(self.chain), spec.shape)
@@ -73,7 +106,7 @@ class Write:
             for job in jobs:
                 job.run()
         wanted.put(block, piece.within, self.value.reshape(wanted.block_shape))
-        return (yield from self.chain.plan_write(piece.box, block, spec.shape))
+        return (yield from self._plan_box(piece.box, block))
 
 
 def prepare(
@@ -84,13 +117,14 @@ def prepare(
     if not isinstance(array, np.ndarray):
         return None
     writes: list[Write] = []
-    for _, spec, chunk_selection, out_selection, complete in batch:
+    for setter, spec, chunk_selection, out_selection, _ in batch:
         chain = chains.get(spec)
-        wanted = None if chain is None else parse(chunk_selection, chain.spec.shape)
+        wanted = None if chain is None else parse(chunk_selection, spec.shape)
         if chain is None or wanted is None or spec.config.write_empty_chunks:
             return None
         given = array if array.ndim == 0 else array[out_selection]
-        writes.append(Write(chain, wanted, fit(given, wanted.shape, drop_axes, chain.spec.dtype), complete))
+        fitted = fit(given, wanted.shape, drop_axes, chain.spec.dtype)
+        writes.append(Write(setter, spec.config, chain, wanted, fitted))
     return writes
 
 
@@ -111,14 +145,51 @@ def fit(given: Array, shape: tuple[int, ...], drop_axes: tuple[int, ...], dtype:
     return np.broadcast_to(given, shape).astype(dtype, copy=False)
 
 
-async def write_async(store: AsyncObjects, write: Write, key: str) -> None:
-    """Change one object through the host's calls; the caller holds it."""
-    update = await converse_async(write.plan, store, key)
-    parts = await asyncio.get_running_loop().run_in_executor(working_pool(), update.run)
-    if parts is None:
-        await store.getters[key].delete()
-    else:
-        await store.getters[key].set(joined(parts))
+def write(writes: Sequence[Write], settings: WriteSettings) -> None:
+    """Write chunks of one array by synchronous calls.
+
+    Raises
+    ------
+    ValueError
+        The host's: its store is read-only.
+    CorruptShardError, StoreError
+        As `engine.writing.write_objects`.
+    """
+    first = writes[0]
+    store = own_store(first.setter, durable=settings.durable)
+    if store is None:
+        for one in writes:
+            with turn(name_of(one.setter)):
+                host = SyncObjects({one.key: one.setter}, versions.coalescing(one.config))
+                write_objects(host, [one.task()])
+        return
+    first.setter.store._check_writable()
+    if settings.write_strategy != "replace":
+        writes = [one.fitting(store, settings.write_strategy) for one in writes]
+    folder = array_folder(store, first.key) if isinstance(store, LocalStore) else ""
+    lock = settings.lock
+    if lock == "auto" and not locks_names(store) and not writes_conditionally(store):
+        lock = None  # there is no way to hold off other processes, and the host does not do so either
+    write_objects(store, (one.task() for one in writes), folder=folder, lock=lock)
+
+
+async def write_async(writes: Sequence[Write], settings: WriteSettings, concurrency: int) -> None:
+    """Write chunks of one array without holding up the event loop. Raises as `write`."""
+    if own_store(writes[0].setter) is not None:
+        # Another thread even for little: it may have to wait for a lock.
+        await asyncio.to_thread(write, writes, settings)
+        return
+    limit = asyncio.Semaphore(concurrency)
+
+    async def write_one(one: Write) -> None:
+        async with limit, turn_async(name_of(one.setter)):
+            host = AsyncObjects({one.key: one.setter}, versions.coalescing(one.config))
+            update = await converse_async(one.plan, host, one.key)
+            assert isinstance(update, Update)
+            parts = await asyncio.get_running_loop().run_in_executor(working_pool(), update.run)
+            await (one.setter.delete() if parts is None else one.setter.set(joined(parts)))
+
+    await asyncio.gather(*map(write_one, writes))
 
 
 def _without_ones(given: Array, shape: Sequence[int]) -> bool:

@@ -1,0 +1,120 @@
+"""zarr-python's selections under our pipeline and codec: the values of the same calls without us."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import zarr_shard_codec as zsc
+
+FUSED = "zarr.core.codec_pipeline.FusedCodecPipeline"
+OUR_CODEC = "zarr_shard_codec.adapters.zarr_python.ShardingCodec"
+
+
+def _setting(codec: str, pipeline: str | None = None):
+    zsc.enable  # noqa: B018 - imports the adapter
+    from zarr.registry import register_codec
+
+    from zarr_shard_codec.adapters.zarr_python import ShardingCodec
+
+    register_codec("sharding_indexed", ShardingCodec)
+    settings = {"codecs.sharding_indexed": codec}
+    return zarr.config.set(settings | ({"codec_pipeline.path": pipeline} if pipeline else {}))
+
+
+WAYS = {
+    "enable": zsc.enable,
+    "codec": lambda: _setting(OUR_CODEC),
+    **({"codec, fused": lambda: _setting(OUR_CODEC, FUSED)} if zarr.__version__ >= "3.4" else {}),
+}
+
+
+@st.composite
+def grids(draw):
+    """Shape, shard shape, inner chunk shape."""
+    ndim = draw(st.integers(1, 3))
+    inner = [draw(st.integers(1, 4)) for _ in range(ndim)]
+    shards = [size * draw(st.integers(1, 3)) for size in inner]
+    return tuple(draw(st.integers(1, 14)) for _ in range(ndim)), tuple(shards), tuple(inner)
+
+
+def indices(size, *, length=None):
+    """A list of indices along an axis, negative ones and repetitions among them."""
+    return st.lists(st.integers(-size, size - 1), min_size=length or 1, max_size=length or 5)
+
+
+@st.composite
+def slices(draw, size):
+    """A slice with a positive step, perhaps empty."""
+    start, stop = draw(st.integers(0, size)), draw(st.integers(0, size))
+    return slice(start, stop, draw(st.integers(1, 5)))
+
+
+@st.composite
+def selections(draw, shape):
+    """How to index, and with what."""
+    kind = draw(st.sampled_from(["basic", "orthogonal", "points", "mask"]))
+    if kind == "basic":
+        return kind, tuple(draw(st.one_of(slices(n), st.integers(-n, n - 1))) for n in shape)
+    if kind == "orthogonal":
+        booleans = [st.lists(st.booleans(), min_size=n, max_size=n).map(np.array) for n in shape]
+        items = [
+            st.one_of(slices(n), st.integers(-n, n - 1), indices(n), mask)
+            for n, mask in zip(shape, booleans, strict=True)
+        ]
+        return kind, tuple(draw(item) for item in items)
+    if kind == "points":
+        length = draw(st.integers(1, 6))
+        return kind, tuple(np.array(draw(indices(n, length=length))) for n in shape)
+    seed = draw(st.integers(0, 2**32 - 1))
+    return kind, np.random.default_rng(seed).random(shape) < draw(st.sampled_from([0.1, 0.7]))
+
+
+def indexer(array, kind):
+    """What is indexed, of the host's array."""
+    return {"basic": array, "orthogonal": array.oindex}.get(kind, array.vindex)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("on_disk", [True, False], ids=["local", "memory"])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_every_selection_gives_and_sets_what_the_host_alone_would(tmp_path_factory, way, on_disk, data):
+    """Basic, orthogonal, point and mask selections: read and written, on our stores and on the host's."""
+    shape, shards, inner = data.draw(grids())
+    kind, selection = data.draw(selections(shape))
+    start = np.arange(np.prod(shape), dtype="int32").reshape(shape) % 7  # some inner chunks all fill value
+
+    def stored(name):
+        return tmp_path_factory.mktemp(name) if on_disk else zarr.storage.MemoryStore()
+
+    plain_store, our_store = stored("plain"), stored("ours")
+    options = {"shape": shape, "dtype": "int32", "shards": shards, "chunks": inner}
+    plain = zarr.create_array(plain_store, **options)
+    with WAYS[way]():
+        ours = zarr.open_array(zarr.create_array(our_store, **options).store_path)
+    plain[...] = start
+    ours[...] = start
+    assert np.array_equal(zarr.open_array(our_store)[...], start)
+
+    expected = indexer(plain, kind)[selection]
+    found = indexer(ours, kind)[selection]
+    assert found.dtype == expected.dtype
+    assert np.shape(found) == np.shape(expected)
+    assert np.array_equal(found, expected)
+
+    value = data.draw(st.sampled_from(["scalar", "block"]))
+    written = -5 if value == "scalar" else -1 - np.arange(np.size(expected)).reshape(np.shape(expected))
+    outcome = []
+    for array in (plain, ours):
+        with contextlib.suppress(IndexError, ValueError):
+            indexer(array, kind)[selection] = written
+            outcome.append(array)
+    if plain in outcome:
+        assert ours in outcome
+        assert np.array_equal(zarr.open_array(our_store)[...], plain[...])
