@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import signal
 import tempfile
-import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,7 +21,7 @@ _LAST_WORDS: Final = 2000
 
 
 class RemoteError(Exception):
-    """What was called raised; the text is its traceback's last line."""
+    """What was called raised; the text is the error's class and message."""
 
 
 class ProcessDiedError(Exception):
@@ -140,12 +139,17 @@ def _serve(make: Callable[[], Any], connection: Connection, stderr: str | None) 
         except ProcessDiedError as error:  # another one, that the target has
             answer = (ProcessDiedError, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it raises is its result
-            answer = (RemoteError, traceback.format_exception_only(error)[-1].strip())
+            answer = (RemoteError, _told(error))
         except BaseException as error:  # a panic of Rust is none of Python's Exceptions
             if isinstance(error, SystemExit | KeyboardInterrupt):
                 raise
-            answer = (ProcessDiedError, traceback.format_exception_only(error)[-1].strip())
+            answer = (ProcessDiedError, _told(error))
         connection.send(answer)
+
+
+def _told(error: BaseException) -> str:
+    """Its class and its text, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
 
 
 def _keep_quiet(stderr: str) -> None:

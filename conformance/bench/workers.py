@@ -16,7 +16,7 @@ LIMIT: Final = "limit"
 
 
 class SubjectError(Exception):
-    """A subject failed; the text is its traceback's last line."""
+    """A subject failed; the text is the error's class and message."""
 
 
 class Worker:

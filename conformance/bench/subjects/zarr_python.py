@@ -30,9 +30,7 @@ class ZarrPython:
 
     def read(self, array: zarr.Array[Any], selection: Selection) -> np.ndarray[Any, Any]:
         """Read a selection."""
-        result = array[selection]
-        assert isinstance(result, np.ndarray)
-        return result
+        return np.asarray(array[selection])
 
     def write(self, array: zarr.Array[Any], selection: Selection, value: np.ndarray[Any, Any]) -> None:
         """Write a selection."""
