@@ -130,7 +130,10 @@ def test_equal_chunks_in_a_row_are_joined():
     segments = Segments(b"..abcdefghi.", table)
     assert segments.joined(3) == b"abcdefghi"
     assert segments.joined(2) is None
-    assert segments.take(np.array([1, 0])).joined(3) is None
+    assert segments.take(np.array([1, 0])).joined(3) == b"defabc"  # one copy for all
+    assert segments.take(np.array([2, 0, 0])).joined(3) == b"ghiabcabc"
+    beside = Segments(b"abcdefghi", np.array([[0, 3], [4, 3]], np.uint64))
+    assert beside.joined(3) is None
     assert segments.take(np.array([], np.int64)).joined(3) is None
     assert Parts([b"abc"]).joined(3) == b"abc"
     assert Parts([b"abc"]).joined(2) is None

@@ -46,13 +46,20 @@ class Segments:
         return Segments(self.buffer, self.table[chosen])
 
     def joined(self, nbytes: int) -> memoryview | None:
-        """All slices one behind the other, if each has `nbytes` bytes and they lie so; no copy."""
+        """All slices one behind the other, if each has `nbytes` bytes and they lie on a grid of that step.
+
+        No copy if they lie one behind the other already; otherwise (another order of chunks) one for all.
+        """
         if not len(self.table) or (self.table[:, 1] != nbytes).any():
             return None
-        first = int(self.table[0, 0])
-        if (self.table[:, 0] != first + nbytes * np.arange(len(self.table), dtype=np.uint64)).any():
+        first = int(self.table[:, 0].min())
+        rows, beside = np.divmod(self.table[:, 0] - np.uint64(first), np.uint64(nbytes))
+        if beside.any():
             return None
-        return memoryview(self.buffer)[first : first + nbytes * len(self.table)]
+        grid = np.frombuffer(self.buffer, np.uint8, (int(rows.max()) + 1) * nbytes, first)
+        if (rows != np.arange(len(rows), dtype=np.uint64)).any():
+            grid = grid.reshape(-1, nbytes).take(rows, axis=0).reshape(-1)
+        return grid.data
 
 
 @dataclass(frozen=True, slots=True)
