@@ -10,7 +10,7 @@ function gridTable(grid, filter, open) {
       h("tr.section", {}, h("th", { scope: "rowgroup", colspan: filter.names.length + 1 }, h("span", {}, group.title)));
     return rows.length > 0 && h("tbody", {}, title, rows.map((row) => gridRow(grid, row, filter, open)));
   });
-  const table = h(`table.grid.${grid.part}`, { keydown: moveFocus }, h("thead", {}, head), bodies);
+  const table = h("table.grid", { "data-part": grid.part, keydown: moveFocus }, h("thead", {}, head), bodies);
   table.querySelector("td button")?.setAttribute("tabindex", "0"); // one stop for Tab; arrows move within
   return table;
 }

@@ -6,7 +6,7 @@ const implementations = new Map(data.implementations.map((one) => [one.name, one
 
 /** One row of `page.py`'s list as an object. */
 function unpack(row) {
-  const [part, implementation, name, outcome, selection, writer, updater, expected, got, message, operation] = row;
+  const [part, implementation, name, outcome, selection, writer, updater, expected, got, message, operation, host] = row;
   const text = (number) => (number == null ? null : data.texts[number]);
   return {
     part: text(part),
@@ -20,6 +20,7 @@ function unpack(row) {
     got: typeof got === "object" ? got : text(got),
     message: text(message),
     operation: text(operation) ?? "read",
+    host: host === true, // inside another implementation, which does the same without it
   };
 }
 

@@ -58,7 +58,7 @@ function fillLegend(list) {
 function fillHeader() {
   const present = [...implementations.values()].filter((one) => one.absent == null);
   const wrong = present.filter((one) => results.some((result) =>
-    result.implementation === one.name && result.outcome.key === "wrong_data"));
+    result.implementation === one.name && result.outcome.key === "wrong_data" && !result.host));
   const vectors = Object.keys(data.cases).length;
   fill(document.getElementById("lead"),
     data.machine.date && `${data.machine.date}: `,

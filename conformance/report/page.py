@@ -140,6 +140,7 @@ def _row(cell: Cell, texts: _Texts) -> list[Any]:
         number(cell.got) if isinstance(cell.got, str) else cell.got,
         number(cell.message),
         None if cell.operation == "read" else number(cell.operation),
+        cell.host or None,
     ]
     while row[-1] is None:
         row.pop()

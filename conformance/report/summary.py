@@ -20,6 +20,11 @@ def summary(results: Results) -> str:
     """Summarise results in a Markdown table, an implementation a line; the same for the same results."""
     lines = [_HEAD, "|---|---|" + "---:|" * 7]
     lines += [_line(results, one) for one in results.implementations]
+    hosted = Counter(cell.implementation for cell in results.cells if cell.host)
+    lines += [
+        f"\n{_cell(name)}: without the {count} results that its host has without it as well."
+        for name, count in sorted(hosted.items())
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -45,8 +50,12 @@ def _line(results: Results, one: Described) -> str:
 
 
 def _count(results: Results, part: Part, one: Described) -> Counter[str]:
-    """How many results of each outcome an implementation has in a part."""
-    return Counter(c.outcome for c in results.cells if c.part == part and c.implementation == one.name)
+    """How many results of each outcome an implementation has in a part, a host's own aside."""
+    return Counter(
+        cell.outcome
+        for cell in results.cells
+        if cell.part == part and cell.implementation == one.name and not cell.host
+    )
 
 
 def _share(count: Counter[str]) -> str:

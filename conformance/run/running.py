@@ -6,6 +6,7 @@ at once.
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -65,7 +66,8 @@ def run(plan: Plan, scratch: Path, announce: Callable[[str], None]) -> Results:
     announce
         Is told when a part begins.
     """
-    results = Results(machine.describe(scratch), [], [])
+    date = dt.datetime.now(dt.UTC).date().isoformat()
+    results = Results({"date": date, **machine.describe(scratch)}, [], [])
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(plan.jobs))
         places = plan.places | plan.judges

@@ -6,7 +6,7 @@ Owns how it looks. Wrong data stands out from every honest refusal.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from rich.console import Console
@@ -68,10 +68,11 @@ def show(results: Results, console: Console, *, listed: Sequence[str]) -> None:
 
 def show_losses(results: Results, console: Console) -> None:
     """Say in a line how this package's own rows came out."""
-    losses = own_losses(results)
+    ours = [one.name for one in results.implementations if is_ours(one.name)]
+    lost = losses(results, ours)
     own = sum(is_ours(one.implementation) for one in results.cells)
-    if losses:
-        console.print(Text(f"{losses} of this package's {own} cells are lost", style="bold red"))
+    if lost:
+        console.print(Text(f"{lost} of this package's {own} cells are lost", style="bold red"))
     elif own:
         console.print(Text(f"none of this package's {own} cells is lost", style="bold green"))
     hosts = Counter(HOSTS[one.implementation] for one in results.cells if one.host)
@@ -79,10 +80,10 @@ def show_losses(results: Results, console: Console) -> None:
         console.print(f"({count} more, inside {host}, it loses without this package as well)")
 
 
-def own_losses(results: Results) -> int:
-    """Count the cells of this package that are losses."""
+def losses(results: Results, names: Collection[str]) -> int:
+    """Count the cells that these implementations lost by their own doing."""
     return sum(
-        is_ours(one.implementation) and one.outcome in LOSSES and not one.host for one in results.cells
+        one.implementation in names and one.outcome in LOSSES and not one.host for one in results.cells
     )
 
 
