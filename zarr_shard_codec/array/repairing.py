@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Any
 
@@ -86,7 +86,8 @@ class RepairReport:
     repairs
         What was, or would be, repaired.
     findings
-        What is wrong apart from that, of severity `error`, or unusual, of severity `note`.
+        What is wrong apart from that, of severity `error`; unfinished files that are being written, of
+        severity `note`.
     """
 
     arrays: int
@@ -197,7 +198,8 @@ class Repairer:
             elsewhere = [array.path for array in arrays]
             unreadable = [node for node in self._nodes if not isinstance(node, ShardedArray)]
             elsewhere += [(error.key or "").rpartition("/")[0] for error in unreadable]
-            yield from map(self._clear, strays_between(self._store, elsewhere))
+            for finding in strays_between(self._store, elsewhere):
+                yield from self._clear(finding)
 
     def _repair_array(self, array: ShardedArray, bar: Bar) -> Iterator[Repair | Finding]:
         inventory = take_inventory(array)
@@ -211,7 +213,7 @@ class Repairer:
                     if finding.severity == "error" and finding.key is not None:
                         damaged.setdefault(finding.key, []).append(finding)
                     else:
-                        yield self._clear(finding)
+                        yield from self._clear(finding)
                 advance(checked.nbytes)
         for stored in inventory.objects:
             if stored.key in damaged:
@@ -281,7 +283,9 @@ class Repairer:
             except CorruptShardError:  # written to since it was verified
                 index = None
             if index is not None:
-                found = matching_orders(index)
+                # A writer that leaves gaps leaves replaced chunks behind, and those look like chunks.
+                tight = int(index.entries[index.present, 1].sum()) + codec.index_nbytes == stored.nbytes
+                found = matching_orders(index) if tight else frozenset()
                 support = {
                     order: sum_ + evidence(len(index.present))
                     for order, sum_ in support.items()
@@ -289,14 +293,18 @@ class Repairer:
                 }
         return support
 
-    def _clear(self, finding: Finding) -> Repair | Finding:
-        """Remove a leftover temporary file; anything else is left."""
+    def _clear(self, finding: Finding) -> Iterator[Repair | Finding]:
+        """Remove a leftover temporary file; other notes are the business of `verify`."""
         store, key = self._store, finding.key
-        if finding.reason != "leftover_temporary" or key is None or not _is_abandoned(store, key):
-            return finding
-        if self._apply:
-            store.delete(key)
-        return Repair("remove_temporary", "an unfinished file whose writer is gone", key)
+        if finding.severity == "error" or key is None:
+            yield finding
+        elif finding.reason == "leftover_temporary":
+            if not _is_abandoned(store, key):
+                yield replace(finding, message="an unfinished file that is being written")
+                return
+            if self._apply:
+                store.delete(key)
+            yield Repair("remove_temporary", "an unfinished file whose writer is gone", key)
 
 
 def _is_abandoned(store: Store, key: str) -> bool:

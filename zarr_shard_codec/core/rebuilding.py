@@ -8,7 +8,8 @@ never which chunk it is. So an index is rebuilt only where all of this holds:
   exactly one inner chunk.
 - It is known which chunk each of them is. Entries of the damaged index that still name exactly one of these
   ranges are believed, and so are empty entries; unless there are as many ranges as chunks in a shard, when no
-  entry can be empty. One range that is left over belongs to the one entry that is left over.
+  entry can be empty. One range that is left over belongs to the one entry that is left over, if that still
+  has its offset or its size.
 - If more are left over, equally many entries and ranges, only the order in which chunks are written tells
   them apart: lexicographic or Morton. It has to agree with every entry that is believed, and there has to
   be evidence that the writer keeps it: the believed entries, and whole shards of the same array, stand in
@@ -95,6 +96,8 @@ def rebuild_index(
     rest = shard_nbytes - end
     if not len(frames):
         return Unproven("no inner chunk stands where the first one should")
+    if len(frames) > n_chunks:
+        return Unproven(f"there are more than the {n_chunks} inner chunks of a shard, so some were replaced")
     if rest > (0 if at_start else shard.index_nbytes):
         return Unproven(
             f"from byte {end} on, behind {len(frames)} inner chunks, stands neither a chunk nor the index"
@@ -155,8 +158,6 @@ def _assign(
 ) -> Rebuilt | Unproven:
     """Find out which chunk each range is."""
     n_chunks = len(remains)
-    if len(frames) > n_chunks:
-        return Unproven(f"there are more than the {n_chunks} inner chunks of a shard, so some were replaced")
     at = np.minimum(np.searchsorted(frames[:, 0], remains[:, 0]), len(frames) - 1)
     named = (frames[at] == remains).all(axis=1)
     if len(np.unique(at[named])) < np.count_nonzero(named):
@@ -171,7 +172,8 @@ def _assign(
         return Unproven(
             f"{counted}, but {believed}, and {len(unknown)} entries are left for {len(free)} inner chunks"
         )
-    if len(unknown) <= 1:
+    # A number that is left says that the entry was not empty, so that the range is none that was replaced.
+    if not len(unknown) or (len(unknown) == 1 and (remains[unknown] == frames[free]).any()):
         entries[unknown] = frames[free]
         return Rebuilt(ShardIndex(entries, shard.chunks_per_shard), f"{counted}, {believed}")
     possible: dict[ChunkOrder, Table] = {}
