@@ -43,13 +43,15 @@ const grids = [
   {
     part: "matrix",
     title: "Writers × readers",
-    intro: "Every writer (down) writes the same arrays, and every reader (across) reads them.",
+    intro: "Every writer (down) writes the same arrays, and every reader (across) reads them. Where a row meets its " +
+      "own column, the writing itself is judged as well, by tensorstore and this package.",
     rowsOf: (result) => [result.writer],
   },
   {
     part: "updates",
     title: "Updates",
-    intro: "One implementation writes an array, another overwrites a part of it (down), a third reads it (across).",
+    intro: "One implementation writes an array, another overwrites a part of it (down), a third reads it (across). " +
+      "The updating is judged in the updater's column.",
     rowsOf: (result) => [`${result.writer} → ${result.updater}`],
   },
   {
