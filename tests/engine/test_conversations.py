@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import weakref
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -229,11 +230,13 @@ def test_another_codec_has_its_own_index(tmp_path):
     for _ in range(2):
         assert array[3] == BEFORE[3]
         target = np.zeros((1, 2), "u2")
-        for job in converse(lambda: by_rows.plan_read((range(1, 2), range(2)), target, (2, 4)), store, "c/0"):
+        for job in converse(
+            partial(by_rows.plan_read, (range(1, 2), range(2)), target, (2, 4)), store, "c/0"
+        ):
             job.run()
         assert target.tolist() == [[5, 6]]
         with pytest.raises(CorruptShardError) as caught:
-            converse(lambda: larger.plan_read((range(2),), target[0], (8,)), store, "c/0")
+            converse(partial(larger.plan_read, (range(2),), target[0], (8,)), store, "c/0")
         assert caught.value.reason == "index_checksum_mismatch"
         assert caught.value.key == "c/0"
 
@@ -297,7 +300,7 @@ def test_no_file_stays_open(tmp_path, monkeypatch):
         KeyboardInterrupt(),
     ):
         with pytest.raises(type(error)):
-            converse(lambda: _fails(error), plain, "c/0")
+            converse(partial(_fails, error), plain, "c/0")
     good = path.read_bytes()
     for broken in (b"", good[:10], good[:-1] + b"x", bytes(4) + good[:-4]):
         path.write_bytes(broken)

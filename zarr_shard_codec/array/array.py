@@ -28,7 +28,12 @@ from zarr_shard_codec.core.plans import Plan, bounds_of
 from zarr_shard_codec.core.selection import Box, new_block, parse_selection, project, view
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.run import ReadTask, read_objects
-from zarr_shard_codec.engine.writing import WriteTask, write_objects
+from zarr_shard_codec.engine.writing import (
+    WriteTask,
+    keeps_others_off,
+    nothing_keeps_others_off,
+    write_objects,
+)
 from zarr_shard_codec.errors import SelectionError, UsageError
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.protocols import Store, waits_for_network
@@ -43,8 +48,8 @@ Mode = Literal["r", "r+"]
 class ShardedArray:
     """An array whose chunks are shards, or plain chunks; made by `open` and `create`.
 
-    Safe for many readers at once, in threads and processes. Two writers of one shard at the same time
-    lose one of the two writes, never the shard.
+    Safe for many readers and writers at once, in threads and processes, as far as `lock` says. One write that
+    touches several shards is no transaction: others see some of them before the rest.
 
     Parameters
     ----------
@@ -220,9 +225,9 @@ class ShardedArray:
     def __setitem__(self, selection: Any, value: Any) -> None:
         """Write a NumPy basic selection.
 
-        Shards (or chunks) that the selection covers are written without being read. Others are read once,
-        their untouched inner chunks copied as they are encoded, and replaced as a whole. Objects that
-        come to hold nothing but fill value are deleted.
+        Shards (or chunks) that the selection covers are written without being read. Others are changed as
+        `write_strategy` says: by default read once, their untouched inner chunks copied as they are encoded,
+        and replaced as a whole. Objects that come to hold nothing but fill value are deleted.
 
         Parameters
         ----------
@@ -234,15 +239,19 @@ class ShardedArray:
         Raises
         ------
         UsageError
-            `read_only`, `value_shape_mismatch`, `value_type_mismatch`; nothing is written.
+            `read_only`, `value_shape_mismatch`, `value_type_mismatch`; `invalid_argument`: parts of shards in
+            a store that can't keep other writers off them (see `lock`). Nothing is written.
         CorruptShardError
             An object that is changed in part cannot be read; it is left as it is.
         StoreError
-            `store_failure`.
+            `store_failure`; `object_changed`: others wrote the same object again and again. The text says
+            what of the object that it names is written; others are as they were, or as they are to be.
         """
         self._require_writable()
         wanted = parse_selection(selection, self.shape)
         block = as_block(value, wanted, self.dtype)
+        if not keeps_others_off(self.store, self.lock) and self._is_in_part(wanted.box):
+            raise nothing_keeps_others_off(self.store)  # before anything is written
         tasks = self._write_tasks(wanted.box, block)
         write_objects(self.store, tasks, folder=self.path, lock=self.lock)
 
@@ -346,6 +355,15 @@ class ShardedArray:
             else:
                 plan = partial(self.chain.plan_patch, part, value, bounds, self.write_strategy)
             yield WriteTask(self.shard_key(coords), plan, value.nbytes)
+
+    def _is_in_part(self, box: Box) -> bool:
+        """Whether the box touches any object without covering what lies of it inside the array."""
+        axes = zip(project(box, self.shard_shape), self.shard_shape, self.shape, strict=True)
+        return any(
+            len(axis.part(at)[0]) < min(size, limit - at * size)
+            for axis, size, limit in axes
+            for at in axis.coords()
+        )
 
     def _objects(
         self, box: Box, block: np.ndarray[Any, Any]

@@ -138,6 +138,20 @@ def write_objects(
                 pass
 
 
+def keeps_others_off(store: Store, lock: Locking) -> bool:
+    """Whether part of an object can be set: others are kept off it, or the caller says not to care."""
+    return lock != "auto" or locks_names(store) or writes_conditionally(store)
+
+
+def nothing_keeps_others_off(store: Store) -> UsageError:
+    """The error of a write of a part of an object, where others are not kept off it."""
+    return UsageError(
+        "invalid_argument",
+        f"part of an object is to be set in {store}, which can't see whether others write it, too",
+        hint="Give lock=None if nobody does, or a factory of locks that all writers share.",
+    )
+
+
 def _put(write: _Started, store: Store, lock: Locking) -> None:
     """Bring a write into the store; if others wrote the object since it was read, begin it anew."""
     key = write.task.key
@@ -166,11 +180,7 @@ def _tried(write: _Started, store: Store, lock: Locking) -> bool:
         return store.patch(key, made, seen.version)
     if lock == "auto" and seen.asked and not locks_names(store):
         if not writes_conditionally(store):
-            raise UsageError(
-                "invalid_argument",
-                f"part of an object is to be set in {store}, which can't see whether others write it, too",
-                hint="Give lock=None if nobody does, or a factory of locks that all writers share.",
-            )
+            raise nothing_keeps_others_off(store)
         if made is None:
             if seen.version is None:  # what is not there holds fill values already
                 return True

@@ -28,6 +28,7 @@ from zarr_shard_codec.core.patching import Patch
 from zarr_shard_codec.core.ranges import Buffer, Request, clamp
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores import file_locks, files, leftovers, walk
+from zarr_shard_codec.stores.file_errors import failure_of, leads_out
 from zarr_shard_codec.stores.keys import check_key, check_prefix
 from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo, Version
 
@@ -40,16 +41,6 @@ _SETTLED_COARSE_NS: Final = 2_100_000_000
 _KNOWN_FOLDERS: Final = 4096
 """So many folders' real places are kept; then the look-ups start anew."""
 
-_FULL: Final = "Free space there, and run the same again."
-_NOT_ALLOWED: Final = "Change its permissions or those of its folder, or choose another place."
-_REMEDIES: Final = {
-    errno.ENOSPC: _FULL,
-    getattr(errno, "EDQUOT", errno.ENOSPC): _FULL,
-    errno.EROFS: "That file system is mounted for reading only: choose another place.",
-    errno.EACCES: _NOT_ALLOWED,
-    errno.EPERM: _NOT_ALLOWED,
-}
-"""What to do about what the system says."""
 _NO_LOCKS: Final = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 """What systems answer where the file system has no locks."""
 
@@ -115,7 +106,7 @@ class OpenFile:
             ranges = [clamp(request, self.nbytes) for request in requests]
             return [files.read_at(self.descriptor, start, stop - start) for start, stop in ranges]
         except OSError as error:
-            raise _failure("read", self._root, self.key, error) from error
+            raise failure_of("read", self._root, self.key, error) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -173,7 +164,7 @@ class LocalStore:
     def _find_folder(self, key: str, folder: str) -> str:
         found = os.path.realpath(self._base + folder).rstrip(os.sep) + os.sep
         if not found.startswith(self._base):
-            raise _leads_out(key, found)
+            raise leads_out(key, found)
         if os.path.isdir(found):
             if len(self._folders) >= _KNOWN_FOLDERS:
                 self._folders.clear()
@@ -212,7 +203,7 @@ class LocalStore:
         except StoreError:
             raise
         except OSError as error:
-            raise _failure("read", self._base, key, error) from error
+            raise failure_of("read", self._base, key, error) from error
         if stat.S_ISREG(status.st_mode):
             return OpenFile(self._base, key, descriptor, status)
         os.close(descriptor)
@@ -237,7 +228,7 @@ class LocalStore:
         try:
             target = os.path.realpath(path, strict=True)
             if not target.startswith(self._base):
-                raise _leads_out(key, target)
+                raise leads_out(key, target)
             return files.open_existing(target, access)
         except FileNotFoundError:
             return None
@@ -295,7 +286,7 @@ class LocalStore:
         except StoreError:
             raise
         except OSError as error:
-            raise _failure("write", self._base, key, error) from error
+            raise failure_of("write", self._base, key, error) from error
 
     def delete(self, key: str) -> None:
         """Remove the file; it need not exist. A folder of that name is no object, and stays."""
@@ -307,7 +298,7 @@ class LocalStore:
             pass
         except OSError as error:
             if not os.path.isdir(path):
-                raise _failure("delete", self._base, key, error) from error
+                raise failure_of("delete", self._base, key, error) from error
 
     def patch(self, key: str, patch: Patch, version: Version | None) -> bool:
         """Write into the file, if it still is as it was seen; whether it was. See `PatchingStore.patch`.
@@ -345,7 +336,7 @@ class LocalStore:
         except OSError as error:
             if isinstance(error, StoreError):
                 raise
-            raise _failure("write into", self._base, key, error, done) from error
+            raise failure_of("write into", self._base, key, error, done) from error
         return True
 
     def lock(self, folder: str, name: str) -> Callable[[], None]:
@@ -365,7 +356,7 @@ class LocalStore:
                 files.make_folders(place, durable=self.durable)
                 return file_locks.take(place, name)
         except OSError as error:
-            failure = _failure("lock", self._base, inside, error)
+            failure = failure_of("lock", self._base, inside, error)
             if error.errno in _NO_LOCKS:
                 failure.hint = (
                     "This file system has no locks. Give lock=None if nobody else writes, or a factory of "
@@ -389,7 +380,7 @@ class LocalStore:
         try:
             yield from lister(self._base, prefix, folder.rstrip(os.sep) or os.sep)
         except OSError as error:
-            raise _failure("list", self._base, prefix, error) from error
+            raise failure_of("list", self._base, prefix, error) from error
 
     def _keep_names(self, path: str) -> None:
         if self.durable:
@@ -434,31 +425,3 @@ def _rebuild(cls: type[LocalStore], root: str, durable: bool) -> LocalStore:
     store = cls(root)
     store.durable = durable
     return store
-
-
-def _failure(verb: str, root: str, key: str, error: OSError, done: str = "") -> StoreError:
-    path, words = root + key, error.strerror or str(error)
-    hint = _REMEDIES.get(error.errno or 0)
-    if error.errno in (errno.ENOTDIR, errno.EEXIST) and (file := _file_above(path)) is not None:
-        words, hint = f"{file} is a file, no folder", "Choose another place, or move that file away."
-    message = f"cannot {verb} {path}: {words}" + (f"; {done}" if done else "")
-    failure = StoreError("store_failure", message, key=key or None, hint=hint)
-    failure.errno = error.errno
-    return failure
-
-
-def _file_above(path: str) -> str | None:
-    """The file that stands where one of the path's folders should."""
-    folder = os.path.dirname(path)
-    while not os.path.lexists(folder) and folder != os.path.dirname(folder):
-        folder = os.path.dirname(folder)
-    return None if os.path.isdir(folder) else folder
-
-
-def _leads_out(key: str, target: str) -> StoreError:
-    return StoreError(
-        "invalid_key",
-        f"a symbolic link leads out of the store, to {target}",
-        key=key,
-        hint="Open the folder that the link points into, or put a copy in the link's place.",
-    )
