@@ -314,6 +314,10 @@ class ObjectStore:
             yield
         except StoreError:
             raise
+        except NotImplementedError as error:
+            message = f"{self} knows no conditional requests, which keep other writers off"
+            hint = "Give lock=None if nobody else writes, or a factory of locks that all writers share."
+            raise StoreError("store_failure", message, key=key, hint=hint) from error
         except (self._obstore.exceptions.BaseError, OSError, ValueError) as error:
             words = str(error).partition("\n\nDebug source")[0]
             missing = isinstance(error, FileNotFoundError)
