@@ -88,6 +88,9 @@ class ShardPipeline(BatchedCodecPipeline):
 
     async def _write_by_host(self, batch: Sequence[Any], value: Any, drop_axes: tuple[int, ...]) -> None:
         write = super().write
+        if self.supports_partial_encode:  # by our codec, which sees to it that writers take turns
+            await write(batch, value, drop_axes)
+            return
 
         async def write_one(item: Any) -> None:
             async with turn_async(name_of(item[0])):
