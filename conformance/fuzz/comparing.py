@@ -93,7 +93,7 @@ class Readers:
             difference = _difference(drawn, reading)
             if difference is None:
                 continue
-            why = explained(difference, reading.ours, reading.theirs, files)
+            why = explained(difference, reading.ours, reading.theirs)
             if why is None:
                 raise Disagreement(drawn, files, readings, difference.words)
             self.explained[why] = self.explained.get(why, 0) + 1

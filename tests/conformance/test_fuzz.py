@@ -111,5 +111,5 @@ def test_only_refusals_are_explained(kind, known):
     """Whatever an error says, other values or a crash are never taken for a known difference."""
     message = Answer("refusal", message=known.message)
     values = Answer("values", np.zeros(1))
-    assert explained(Difference(kind, ""), message, values, {}) is None
-    assert explained(Difference(kind, ""), values, message, {}) is None
+    assert explained(Difference(kind, ""), message, values) is None
+    assert explained(Difference(kind, ""), values, message) is None
