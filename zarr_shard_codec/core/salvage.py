@@ -33,8 +33,7 @@ _BLOCK_NBYTES: Final = 1 << 21
 _GATHERED: Final = 1 << 20
 """Entries that are looked at together."""
 _CROWD: Final = 1 << 12
-"""From so many candidates in a block on, two more looks at all positions cost less than one at each
-candidate."""
+"""From so many candidates in a block on, another look at all positions costs less than one at each."""
 _WORK_NBYTES: Final = 1 << 31
 """Bytes whose checksum is computed in one search. Only bytes that are made to look like indexes
 everywhere need as many; the search gives up then."""
@@ -151,27 +150,27 @@ def _candidates(
         return none
     n_entries = len(ShardIndex.empty(shard.chunks_per_shard))
     little = form.dtype.str == "<u8"
-    mask = np.ones(n_starts, bool)
     # No object has 2^48 bytes: the two highest bytes of both numbers are all 0, or all 0xff.
-    for entry in {0, n_entries - 1}:
-        at = form.first + entry * ENTRY_NBYTES
-        one, *others = (
-            block[at + byte :][:n_starts] for byte in ((15, 14, 7, 6) if little else (8, 9, 0, 1))
-        )
-        mask &= one + np.uint8(1) <= 1
-        for other in others:
-            mask &= one == other
+    high = (15, 14, 7, 6) if little else (8, 9, 0, 1)
+    top, *others = (block[form.first + byte :][:n_starts] for byte in high)
+    mask = top + np.uint8(1) <= 1
+    mask &= top == others[0]
     if np.count_nonzero(mask) > _CROWD:
-        # Zeros, or bytes 0xff: not an inner chunk of no bytes, and not a table of empty entries alone.
+        # Zeros: no inner chunk has no bytes.
         for entry in {0, n_entries - 1}:
-            at = form.first + entry * ENTRY_NBYTES + 8
+            at = form.first + entry * ENTRY_NBYTES
+            top, *others = (block[at + byte :][:n_starts] for byte in high)
+            mask &= top + np.uint8(1) <= 1
+            for other in others:
+                mask &= top == other
             some = np.zeros(n_starts, np.uint8)
-            for byte in range(6) if little else range(2, 8):
+            for byte in range(8, 14) if little else range(10, 16):
                 some |= block[at + byte :][:n_starts]
             mask &= some > 0
-        # Exact for the whole table, at no cost for each entry of it: how many bytes are not 0xff, and how
-        # many at every eighth place, from each on, are neither 0 nor 0xff, which no high byte of a number
-        # is.
+    if np.count_nonzero(mask) > _CROWD:
+        # Exact for the whole table, at no cost for each entry of it: how many bytes are not 0xff (a table
+        # of empty entries alone is none), and how many at every eighth place are neither 0 nor 0xff, which
+        # no high byte of a number is.
         table_nbytes = n_entries * ENTRY_NBYTES
         filled = _sums(block != 0xFF, 1)
         mask &= filled[form.first + table_nbytes :][:n_starts] > filled[form.first :][:n_starts]
