@@ -1,0 +1,192 @@
+"""zarr-python's stores under our pipeline: which are gone around, and what the others are asked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import fsspec
+import numpy as np
+import obstore
+import pytest
+import zarr
+from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+from zarr.storage import LocalStore, MemoryStore, ObjectStore, StorePath, WrapperStore, ZipStore
+
+import zarr_shard_codec as zsc
+from zarr_shard_codec.adapters.zarr_python.stores import own_store
+from zarr_shard_codec.stores.local import LocalStore as OwnLocalStore
+from zarr_shard_codec.stores.object_store import ObjectStore as OwnObjectStore
+
+DATA = np.random.default_rng(0).integers(0, 9, (20, 24)).astype("int16")
+OPTIONS = {"shape": DATA.shape, "dtype": DATA.dtype, "chunks": (2, 3), "shards": (8, 12)}
+
+
+class WatchedStore(WrapperStore):
+    """A store of somebody's that writes down what it is asked."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.asked = []
+
+    async def get(self, key, prototype, byte_range=None):
+        self.asked.append((key, byte_range))
+        return await super().get(key, prototype, byte_range)
+
+
+class RenamingStore(LocalStore):
+    """A store derived from the host's local one, with other names for its files."""
+
+    def _renamed(self, key):
+        return key if key.endswith("zarr.json") else f"{key}.chunk"
+
+    async def get(self, key, prototype=None, byte_range=None):
+        return await super().get(self._renamed(key), prototype, byte_range)
+
+    async def set(self, key, value):
+        await super().set(self._renamed(key), value)
+
+    async def delete(self, key):
+        await super().delete(self._renamed(key))
+
+
+def fsspec_store(tmp_path):
+    """The host's store over fsspec."""
+    files = AsyncFileSystemWrapper(fsspec.filesystem("file", auto_mkdir=True), asynchronous=True)
+    return zarr.storage.FsspecStore(files, path=str(tmp_path / "fs"))
+
+
+STORES = {
+    "local": LocalStore,
+    "memory": lambda _: MemoryStore(),
+    "zip": lambda path: ZipStore(path / "a.zip", mode="w"),
+    "fsspec": fsspec_store,
+    "obstore memory": lambda _: ObjectStore(obstore.store.MemoryStore()),
+    "obstore local": lambda path: ObjectStore(obstore.store.LocalStore(path)),
+    "wrapped": lambda path: WatchedStore(LocalStore(path)),
+    "derived": RenamingStore,
+}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("name", STORES)
+def test_every_store_holds_what_it_would_hold_for_the_host(tmp_path, name):
+    """Written under enable(), in whole and in part, and read with it and without it."""
+    store = STORES[name](tmp_path)
+    expected = DATA.copy()
+    with zsc.enable():
+        array = zarr.create_array(store, **OPTIONS)
+        array[...] = DATA
+        if name != "zip":  # the host's zip store cannot write a key twice and be read right away
+            array[3:17:2, 5:] = expected[3:17:2, 5:] = 77
+            array[8:16, :12] = expected[8:16, :12] = 0
+        assert np.array_equal(array[...], expected)
+        assert np.array_equal(array[1:19:3, 7], expected[1:19:3, 7])
+    assert np.array_equal(zarr.open_array(store)[...], expected)
+
+
+def test_only_the_hosts_own_classes_are_gone_around(tmp_path):
+    """Exactly its LocalStore and ObjectStore; never what wraps them or derives from them."""
+    stores = {name: make(tmp_path) for name, make in STORES.items() if name != "zip"}
+    found = {name: own_store(StorePath(store, "c/0")) for name, store in stores.items()}
+    kinds = {name: type(store) for name, store in found.items() if store is not None}
+    assert kinds == {
+        "local": OwnLocalStore,
+        "obstore memory": OwnObjectStore,
+        "obstore local": OwnObjectStore,
+    }
+
+
+def test_one_obstore_store_is_one_store_of_ours():
+    """All arrays of one obstore store share ours, and with it the locks."""
+    store = obstore.store.MemoryStore()
+    first, second = (own_store(StorePath(ObjectStore(store), key)) for key in ("a", "b"))
+    assert first is second
+    assert own_store(StorePath(ObjectStore(obstore.store.MemoryStore()), "a")) is not first
+
+
+def test_a_part_costs_the_index_and_one_merged_range():
+    """On any other store: one request for the index, one for neighbouring inner chunks together."""
+    store = WatchedStore(MemoryStore())
+    with zsc.enable():
+        array = zarr.create_array(store, **OPTIONS)
+        array[...] = DATA
+        store.asked.clear()
+        assert np.array_equal(array[0:4, 0:6], DATA[0:4, 0:6])
+        keys = [key for key, _ in store.asked]
+        assert keys == ["c/0/0", "c/0/0"]
+        store.asked.clear()
+        assert np.array_equal(array[:8, :12], DATA[:8, :12])
+        assert store.asked == [("c/0/0", None)]
+
+
+def test_indexes_of_local_files_are_read_once(tmp_path, monkeypatch):
+    """A second read from the same shard reads the inner chunk alone, also by another Array object."""
+    from zarr_shard_codec.stores import local
+
+    zarr.create_array(tmp_path, **OPTIONS)[...] = DATA
+    time.sleep(0.15)  # until the file system's clock has moved on, nobody can say that a file is unchanged
+    reads = []
+    read_at = local.files.read_at
+
+    def watched(descriptor, offset, nbytes):
+        reads.append(nbytes)
+        return read_at(descriptor, offset, nbytes)
+
+    monkeypatch.setattr(local.files, "read_at", watched)
+    with zsc.enable():
+        for _ in range(3):
+            array = zarr.open_array(tmp_path)
+            assert array[3, 4] == DATA[3, 4]
+            assert array[7, 11] == DATA[7, 11]
+    index_nbytes = 16 * 16 + 4
+    assert reads.count(index_nbytes) == 1
+    assert len(reads) == 7
+
+
+def test_a_read_only_store_is_read_only(tmp_path):
+    """Writing raises what the host raises, and changes nothing."""
+    zarr.create_array(tmp_path, **OPTIONS)[...] = DATA
+    with zsc.enable():
+        array = zarr.open_array(LocalStore(tmp_path, read_only=True))
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 1
+        with pytest.raises(ValueError, match="read-only"):
+            array[3, 4] = 1
+    assert np.array_equal(zarr.open_array(tmp_path)[...], DATA)
+
+
+def test_the_asynchronous_api_reads_side_by_side(tmp_path):
+    """Many reads and writes on one event loop at once, on a local store and on one of the host's own."""
+
+    async def work(store):
+        array = await zarr.api.asynchronous.create_array(store, **OPTIONS)
+        await array.setitem(slice(None), DATA)
+        await asyncio.gather(*(array.setitem((row, slice(None)), np.full(24, row)) for row in range(20)))
+        return await asyncio.gather(*(array.getitem((row, slice(None))) for row in range(20)))
+
+    for store in (LocalStore(tmp_path), MemoryStore()):
+        with zsc.enable():
+            rows = asyncio.run(work(store))
+        assert np.array_equal(rows, np.repeat(np.arange(20), 24).reshape(20, 24))
+
+
+@pytest.mark.parametrize("selection", [[1, 2, 9], [17, 3, 3]])
+def test_lists_of_rows_cost_no_more_than_the_slice_that_covers_them(selection):
+    """`oindex` with rows reads no byte that the slice from the first to the last would not read."""
+    store = WatchedStore(MemoryStore())
+    with zsc.enable():
+        array = zarr.create_array(store, **OPTIONS, config={})
+        array[...] = DATA
+
+        def cost(read):
+            store.asked.clear()
+            result = read()
+            ranges = [span for _, span in store.asked if span is not None and hasattr(span, "start")]
+            return result, len(store.asked), sum(span.end - span.start for span in ranges)
+
+        found, requests, nbytes = cost(lambda: array.oindex[selection])
+        _, most_requests, most_nbytes = cost(lambda: array[min(selection) : max(selection) + 1])
+    assert np.array_equal(found, DATA[selection])
+    assert requests <= most_requests + 1  # whole shards are one request, parts of them an index more
+    assert nbytes <= max(most_nbytes, DATA.nbytes)

@@ -1,0 +1,159 @@
+"""Many writers of one shard through zarr-python, and arrays in other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import zarr
+from zarr.storage import LocalStore, MemoryStore
+
+import zarr_shard_codec as zsc
+from zarr_shard_codec.adapters.zarr_python import ShardPipeline, chains, turns
+from zarr_shard_codec.errors import UsageError
+
+SHAPE = (24, 24)
+OPTIONS = {"shape": SHAPE, "dtype": "int32", "chunks": (4, 4), "shards": (24, 24)}
+STORES = {"local": LocalStore, "memory": lambda _: MemoryStore()}
+
+
+@pytest.mark.parametrize("name", STORES)
+@pytest.mark.parametrize("empty", [False, True], ids=["ours", "left to the host"])
+def test_threads_that_write_parts_of_one_shard_lose_nothing(tmp_path, name, empty):
+    """Blocks that align with neither shards nor inner chunks, written by eight threads at once."""
+    with zsc.enable():
+        array = zarr.create_array(STORES[name](tmp_path), **OPTIONS, config={"write_empty_chunks": empty})
+        blocks = [(row, column) for row in range(0, 24, 3) for column in range(0, 24, 3)]
+
+        def write(block):
+            row, column = block
+            array[row : row + 3, column : column + 3] = 1 + row * 24 + column
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(write, blocks))
+        found = array[...]
+    expected = np.kron(np.array([1 + r * 24 + c for r, c in blocks]).reshape(8, 8), np.ones((3, 3), int))
+    assert np.array_equal(found, expected)
+
+
+def _write_rows(array, rows):
+    for row in rows:
+        array[row] = row + 1
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_arrays_survive_fork_and_spawn(tmp_path, method):
+    """An array opened under enable() goes on as it is in other processes, which write one shard together."""
+    with zsc.enable():
+        array = zarr.create_array(tmp_path, **OPTIONS)
+        array[0] = 1
+    context = multiprocessing.get_context(method)
+    processes = [context.Process(target=_write_rows, args=(array, range(at, 24, 2))) for at in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert np.array_equal(array[...], np.repeat(np.arange(1, 25), 24).reshape(SHAPE))
+
+
+@pytest.mark.parametrize("strategy", ["replace", "append"])
+def test_arrays_are_pickled_with_what_they_were_opened_with(tmp_path, strategy):
+    """The pipeline travels with its settings, wherever it arrives, enabled there or not."""
+    with zsc.enable(write_strategy=strategy, durable=True, lock=None):
+        array = zarr.create_array(tmp_path, **OPTIONS)
+        array[...] = 5
+        array[2:3, 3] = 4
+    copy = pickle.loads(pickle.dumps(array))
+    pipeline = copy.async_array.codec_pipeline
+    assert isinstance(pipeline, ShardPipeline)
+    assert pipeline == array.async_array.codec_pipeline
+    assert pipeline.settings == array.async_array.codec_pipeline.settings
+    assert pipeline.settings.write_strategy == strategy
+    copy[2:3, 3] = 7
+    assert copy[2, 3] == 7
+    assert (copy[...] == 5).sum() == 24 * 24 - 1
+
+
+def test_append_adds_to_the_file_where_replace_makes_it_anew(tmp_path):
+    """The strategy that enable() is told is the one that shards are changed by."""
+    with zsc.enable(write_strategy="append"):
+        array = zarr.create_array(tmp_path, **OPTIONS)
+        array[...] = np.arange(24 * 24).reshape(SHAPE)
+        path = tmp_path / "c/0/0"
+        before, identity = path.read_bytes(), path.stat().st_ino
+        array[0:4, 0:4] = 9
+        assert path.stat().st_ino == identity
+        assert path.read_bytes().startswith(before)
+        assert (array[0:4, 0:4] == 9).all()
+    with zsc.enable():
+        zarr.open_array(tmp_path)[0:4, 0:4] = 8
+    assert path.stat().st_ino != identity
+
+
+def test_arrays_that_forbid_a_strategy_are_replaced_and_the_log_says_so(tmp_path, caplog, monkeypatch):
+    """One setting serves all arrays: compressed inner chunks cannot be overwritten in place."""
+    monkeypatch.setattr(chains, "_said", set())
+    with zsc.enable(write_strategy="in_place"):
+        array = zarr.create_array(tmp_path, **OPTIONS)
+        array[...] = 1
+        array[1, 1] = 2
+        array[1, 2] = 3
+    assert array[1, 1] == 2
+    assert [record.getMessage()[:20] for record in caplog.records] == ["shards are replaced:"]
+
+
+def test_settings_that_mean_nothing_are_refused():
+    """When they are given, not at the first write."""
+    with pytest.raises(UsageError, match="write_strategy"):
+        zsc.enable(write_strategy="truncate")
+    with pytest.raises(UsageError, match="lock"):
+        zsc.enable(lock="never")
+
+
+def test_turns_come_in_the_order_in_which_they_were_asked_for():
+    """Threads and coroutines of several loops share one queue; who gives up is passed over."""
+    order = []
+
+    async def holds(name, label, began=None, release=None):
+        async with turns.turn_async(name):
+            order.append(label)
+            if began is not None:
+                began.set()
+                await release.wait()
+
+    async def crowd():
+        began, release = asyncio.Event(), asyncio.Event()
+        first = asyncio.create_task(holds("x", "first", began, release))
+        await began.wait()
+        given_up = asyncio.create_task(holds("x", "never"))
+        last = asyncio.create_task(holds("x", "last"))
+        await asyncio.sleep(0.01)
+        given_up.cancel()
+        other = asyncio.create_task(holds("y", "other"))
+        await other
+        release.set()
+        await asyncio.gather(first, last)
+        assert given_up.cancelled()
+
+    asyncio.run(crowd())
+    assert order == ["first", "other", "last"]
+    inside = threading.Event()
+
+    def holds_in_thread():
+        with turns.turn("x"):
+            inside.set()
+
+    with turns.turn("x"):
+        thread = threading.Thread(target=holds_in_thread)
+        thread.start()
+        assert not inside.wait(0.05)
+    thread.join(10)
+    assert inside.is_set()
+    assert not turns._waiting
