@@ -13,7 +13,7 @@ from conformance.__main__ import main
 from conformance.report import command
 from conformance.report.loading import ResultsError, load
 from conformance.report.outcomes import OUTCOMES
-from conformance.report.page import REQUIREMENTS, page, read_requirements
+from conformance.report.page import REQUIREMENTS, VECTORS, page, read_cases, read_requirements
 from conformance.report.summary import BEGIN, END, place, summary
 from conformance.run.judging import GRAVEST_FIRST
 
@@ -157,6 +157,15 @@ def test_outcomes_are_told_apart_without_colours():
     assert len({outcome.sign for outcome in OUTCOMES}) == len(OUTCOMES)
     assert {len(outcome.sign) for outcome in OUTCOMES} == {1}
     assert all(outcome.meaning.endswith(".") for outcome in OUTCOMES)
+
+
+def test_the_committed_readme_says_what_the_committed_results_give():
+    """conformance/README.md has the summary of conformance/results.json, and its page stays below 1.5 MB."""
+    readme = command.README.read_text(encoding="utf-8")
+    results = load(command.RESULTS)
+    assert place(readme, summary(results)) == readme
+    html = page(results, read_cases(VECTORS), read_requirements(REQUIREMENTS))
+    assert len(html.encode()) < 1.5e6
 
 
 def test_scripts_and_style_are_where_the_page_looks_for_them():

@@ -19,10 +19,6 @@ from run_zarr_tests import PROPERTIES, SHARDED
 _SETTING: Final = os.environ["HOST_SETTING"]
 _outcomes: dict[str, str] = {}
 
-settings.register_profile(
-    "hosts", max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
-
 
 def pytest_configure() -> None:
     """Put our codec where the tests, and the host, look for the built-in one; make sure that it is used."""
@@ -75,6 +71,16 @@ def _concerns_us(test: str) -> bool:
     if file.startswith(PROPERTIES):
         return "index" in name
     return not file.startswith(SHARDED) or "shard" in name.lower()
+
+
+def pytest_collection_finish() -> None:
+    """Draw fewer examples than the host's conftest says, which has been read by now."""
+    if os.environ["HOST_EXAMPLES"] == "few":
+        few = settings(
+            max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+        )
+        settings.register_profile("few", few)
+        settings.load_profile("few")
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:

@@ -187,9 +187,8 @@ def run(
             "PYTHONPATH": os.pathsep.join([str(HERE), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]),
             "HOST_SETTING": setting,
             "HOST_RESULTS": str(results),
+            "HOST_EXAMPLES": "host" if thorough else "few",
         }
-        if not thorough:
-            environment["HYPOTHESIS_PROFILE"] = "hosts"
         options = ["-q", "-rfE", "-o", "addopts=", "-o", "faulthandler_timeout=300", "-n", str(workers)]
         options += ["-p", "host_plugin", "-p", "no:cacheprovider"]
         done = subprocess.run(
