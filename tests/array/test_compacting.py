@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import obstore
 import pytest
 import tensorstore
 import zarr
@@ -14,10 +20,17 @@ from zarr_shard_codec.core.ranges import WHOLE
 from zarr_shard_codec.errors import NodeNotFoundError, StoreError, UsageError
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.memory import MemoryStore
+from zarr_shard_codec.stores.object_store import ObjectStore
 
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 CRC = {"name": "crc32c"}
 GZIP = {"name": "gzip", "configuration": {"level": 1}}
+
+
+def _store(kind, path):
+    if kind == "local":
+        return LocalStore(path)
+    return MemoryStore() if kind == "memory" else ObjectStore(obstore.store.MemoryStore())
 
 
 def _create(store, **options):
@@ -57,11 +70,11 @@ def test_what_appends_leave_behind_goes(tmp_path):
     assert zsc.verify(tmp_path).findings == ()
 
 
-@pytest.mark.parametrize("store", ["local", "memory"])
+@pytest.mark.parametrize("store", ["local", "memory", "obstore"])
 @pytest.mark.parametrize("location", ["start", "end"])
 def test_gaps_and_shared_ranges(tmp_path, store, location):
     """Junk goes; ranges that chunks share, or that overlap, stay shared; no value changes."""
-    store = LocalStore(tmp_path) if store == "local" else MemoryStore()
+    store = _store(store, tmp_path)
     array = _create(store, codecs=[LITTLE], index_location=location)
     whole, codec = _bytes_of(store), array.codec
     first = codec.index_nbytes if location == "start" else 0
@@ -221,3 +234,34 @@ def test_an_object_that_another_writer_replaced_meanwhile_is_left_to_it():
         array.compact("morton")
     assert caught.value.reason == "object_changed"
     assert _bytes_of(store) == whole
+
+
+COMPACTING = """
+import sys
+import zarr_shard_codec as zsc
+array = zsc.open(sys.argv[1], mode="r+")
+print("begun", flush=True)
+while True:
+    array.compact("morton")
+    array.compact("lexicographic")
+"""
+
+
+def test_no_write_is_lost_to_a_compaction_in_another_process(tmp_path):
+    """Every shard is compacted under its lock: writers wait, and add to the new file."""
+    array = _create(tmp_path, write_strategy="append")
+    expected = array[...]
+    environment = {**os.environ, "PYTHONPATH": str(Path(zsc.__file__).parent.parent)}
+    command = [sys.executable, "-c", COMPACTING, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as other:
+        try:
+            assert other.stdout.readline() == b"begun\n"
+            for at in range(200):
+                row, column = divmod(at * 7 % 400, 20)
+                array[row, column] = expected[row, column] = 1000 + at
+                assert array[row, column] == 1000 + at
+        finally:
+            other.kill()
+    assert np.array_equal(zsc.open(tmp_path)[...], expected)
+    array.compact()
+    assert np.array_equal(_by_tensorstore(tmp_path), expected)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import obstore
 import pytest
 import tensorstore
 import zarr
@@ -20,6 +21,7 @@ from zarr_shard_codec.core.ranges import WHOLE
 from zarr_shard_codec.errors import NodeNotFoundError, StoreError, UsageError
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.memory import MemoryStore
+from zarr_shard_codec.stores.object_store import ObjectStore
 
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 CRC = {"name": "crc32c"}
@@ -30,6 +32,12 @@ BLOSC = {
     "configuration": {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "typesize": 4, "blocksize": 0},
 }
 VALUES = np.arange(1, 17, dtype="int32")
+
+
+def _store(kind, path):
+    if kind == "local":
+        return LocalStore(path)
+    return MemoryStore() if kind == "memory" else ObjectStore(obstore.store.MemoryStore())
 
 
 def _create(store, shape=(16,), shard=(8,), inner=(2,), **options):
@@ -99,10 +107,10 @@ def test_a_repaired_shard_is_read_by_others(tmp_path):
     assert np.array_equal(zarr.open_array(tmp_path, mode="r")[...], before)
 
 
-@pytest.mark.parametrize("store", ["local", "memory"])
+@pytest.mark.parametrize("store", ["local", "memory", "obstore"])
 def test_a_dry_run_changes_nothing_and_says_what_apply_does(tmp_path, store):
     """The same repairs, before and after; then there is nothing left to do."""
-    store = LocalStore(tmp_path) if store == "local" else MemoryStore()
+    store = _store(store, tmp_path)
     _create(store, codecs=[LITTLE, ZSTD])
     _flip(store, len(_bytes_of(store)) - 2)
     damaged = _bytes_of(store)
@@ -194,6 +202,22 @@ def test_inner_chunks_that_fail_are_dropped_only_when_told_so(tmp_path):
     assert np.array_equal(zsc.open(tmp_path)[...], expected)
     assert np.array_equal(_by_tensorstore(tmp_path), expected)
     assert _bytes_of(store, report.repairs[0].kept) == damaged
+
+
+def test_a_shard_within_a_shard_is_dropped_as_a_whole():
+    """And that is said; the other inner shards keep their values."""
+    inner = {
+        "name": "sharding_indexed",
+        "configuration": {"chunk_shape": [2], "codecs": [LITTLE, CRC], "index_codecs": [LITTLE, CRC]},
+    }
+    store = MemoryStore()
+    _create(store, shape=(16,), shard=(16,), inner=(4,), codecs=[inner])
+    _flip(store, 0)
+    (finding,) = zsc.repair(store).findings
+    assert (finding.inner_chunk, finding.key) == ((0,), "c/0")
+    (repair,) = zsc.repair(store, apply=True, drop_corrupt=True).repairs
+    assert "all of this inner shard" in repair.message
+    assert zsc.open(store)[...].tolist() == [0] * 4 + list(range(5, 17))
 
 
 def test_entries_that_cannot_be_are_dropped_too(tmp_path):

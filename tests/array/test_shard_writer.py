@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import obstore
 import pytest
 import tensorstore
 
@@ -21,10 +22,17 @@ from zarr_shard_codec.core.ranges import WHOLE
 from zarr_shard_codec.errors import SelectionError, StoreError, UsageError
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.memory import MemoryStore
+from zarr_shard_codec.stores.object_store import ObjectStore
 
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 CRC = {"name": "crc32c"}
 GZIP = {"name": "gzip", "configuration": {"level": 1}}
+
+
+def _store(kind, path):
+    if kind == "local":
+        return LocalStore(path)
+    return MemoryStore() if kind == "memory" else ObjectStore(obstore.store.MemoryStore())
 
 
 def _create(store, **options):
@@ -68,10 +76,10 @@ def _write(array, values, shard, order=None):
 
 
 @pytest.mark.parametrize("location", ["start", "end"])
-@pytest.mark.parametrize("kind", ["local", "memory"])
+@pytest.mark.parametrize("kind", ["local", "memory", "obstore"])
 def test_the_same_values_as_a_write_of_the_whole(tmp_path, kind, location):
     """In any order, edge shards too; what is all fill value is empty; tensorstore agrees."""
-    store = LocalStore(tmp_path) if kind == "local" else MemoryStore()
+    store = _store(kind, tmp_path)
     array = _create(store, index_location=location)
     for shard in product(range(2), range(2)):
         _write(array, _values(), shard)
@@ -160,10 +168,10 @@ def test_a_chunk_that_is_set_twice_has_the_later_value():
     assert array.compact().nbytes_after == 128 + array.codec.index_nbytes
 
 
-@pytest.mark.parametrize("kind", ["local", "memory"])
+@pytest.mark.parametrize("kind", ["local", "memory", "obstore"])
 def test_an_exception_leaves_nothing(tmp_path, kind):
     """Whatever it is: it comes out as it was raised, the old shard stays, and no file is left."""
-    store = LocalStore(tmp_path) if kind == "local" else MemoryStore()
+    store = _store(kind, tmp_path)
     array = _create(store)
     array[...] = _values()
     for error in (RuntimeError("mine"), FileNotFoundError(2, "mine"), KeyboardInterrupt()):

@@ -148,6 +148,17 @@ def test_one_entry_and_one_chunk_belong_to_each_other():
         assert np.array_equal(rebuilt.index.entries, codec.read_index(whole).entries)
 
 
+def test_zeros_that_make_another_chunks_entry():
+    """Where all chunks have one size, a lost offset names the first chunk: neither entry is believed then."""
+    codec = _codec("crc32c")
+    whole = codec.encode(_values())
+    first = len(whole) - codec.index_nbytes
+    for stop in range(16, 100, 4):
+        image = whole[: first + 16] + bytes(stop - 16) + whole[first + stop : -1] + b"\0"
+        rebuilt = _rebuild(codec, image)
+        assert np.array_equal(rebuilt.index.entries, codec.read_index(whole).entries)
+
+
 def test_a_replaced_chunk_is_not_put_where_nothing_was():
     """A writer that leaves the old bytes of a chunk: they look like a chunk, the damaged empty entry asks."""
     codec = _codec()

@@ -101,10 +101,12 @@ def mend_shard(codec: ShardingCodec, state: State, orders: Orders, *, drop_corru
         steps.append(step)
     left = []
     entries = index.entries.copy()
+    # A shard within the shard is dropped as a whole: mending it would take other bytes than there are.
+    whole = "all of this inner shard" if isinstance(codec.inner.array_bytes, ShardingCodec) else "it"
     for linear, finding in _broken_chunks(codec, state, index):
         if drop_corrupt:
             entries[linear] = EMPTY
-            words = f"it reads as fill value now: {finding.message}"
+            words = f"{whole} reads as fill value then: {finding.message}"
             steps.append(Step("drop_inner_chunk", words, finding.inner_chunk))
         else:
             left.append(finding)

@@ -53,5 +53,6 @@ def _summary(report: CompactReport) -> str:
     done = f"{report.rewritten:,} rewritten" + (f", {report.deleted:,} deleted" if report.deleted else "")
     saved = report.nbytes_before - report.nbytes_after
     before, after = human_nbytes(report.nbytes_before), human_nbytes(report.nbytes_after)
-    words = f"{looked_at}: {done}; {before} → {after}, {human_nbytes(saved)} less"
+    sizes = f"{before} → {after}, {human_nbytes(saved)} less" if saved else before
+    words = f"{looked_at}: {done}; {sizes}"
     return f"{words}\nnothing was changed: this was a dry run" if report.dry_run else words

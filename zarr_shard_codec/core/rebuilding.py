@@ -160,8 +160,7 @@ def _assign(
     n_chunks = len(remains)
     at = np.minimum(np.searchsorted(frames[:, 0], remains[:, 0]), len(frames) - 1)
     named = (frames[at] == remains).all(axis=1)
-    if len(np.unique(at[named])) < np.count_nonzero(named):
-        return Unproven("what is left of the index names a range twice")
+    named &= np.bincount(at[named], minlength=len(frames))[at] == 1  # of two that name one, one is wrong
     entries = np.where(named[:, None], remains, np.uint64(EMPTY))
     empty = (remains == EMPTY).all(axis=1) & (len(frames) < n_chunks)
     unknown = np.flatnonzero(~named & ~empty)
@@ -192,10 +191,14 @@ def _assign(
         return Unproven(f"{counted}, {believed}, and the inner chunks stand in no known order")
     if not certain:
         return Unproven(
-            f"{counted}, {believed}: too few to tell in which order the writer put the inner chunks"
+            f"{counted}, {believed}: too few to tell in which order the writer put inner chunks; "
+            "say it with --order if you know it"
         )
     if any((table != tables[0]).any() for table in tables):
-        return Unproven(f"{counted}, {believed}, which agree with more than one order: {', '.join(possible)}")
+        return Unproven(
+            f"{counted}, {believed}, which agree with more than one order: {', '.join(possible)}; "
+            "say it with --order if you know it"
+        )
     return Rebuilt(
         ShardIndex(tables[0], shard.chunks_per_shard),
         f"{counted}, {believed}, the order is {next(iter(possible))}",
