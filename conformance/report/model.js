@@ -6,7 +6,7 @@ const implementations = new Map(data.implementations.map((one) => [one.name, one
 
 /** One row of `page.py`'s list as an object. */
 function unpack(row) {
-  const [part, implementation, name, outcome, selection, writer, updater, expected, got, message, operation, host] = row;
+  const [part, implementation, name, outcome, selection, writer, updater, expected, got, message, operation] = row;
   const text = (number) => (number == null ? null : data.texts[number]);
   return {
     part: text(part),
@@ -20,7 +20,6 @@ function unpack(row) {
     got: typeof got === "object" ? got : text(got),
     message: text(message),
     operation: text(operation) ?? "read",
-    host: host === true, // inside another implementation, which does the same without it
   };
 }
 
@@ -118,7 +117,7 @@ function rowMatches(grid, row, filter) {
 function differ(cells) {
   const seen = new Map();
   for (const { name, selection, writer, updater, outcome, got } of cells.flat()) {
-    if (outcome.key === "absent" || outcome.key === "unsupported") continue;
+    if (!outcome.tried) continue;
     const key = JSON.stringify([name, selection, writer, updater]);
     const value = got?.requests === undefined ? outcome.key : JSON.stringify(got);
     if (!seen.has(key)) seen.set(key, value);

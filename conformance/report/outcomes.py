@@ -31,7 +31,7 @@ class Outcome:
     meaning: str
 
 
-OUTCOMES: Final = (
+GRAVE: Final = (
     Outcome(
         "wrong_data",
         "≠",
@@ -52,16 +52,30 @@ OUTCOMES: Final = (
         "refused",
         "An error, where values are due: the array cannot be read, and the reader says so.",
     ),
+)
+"""What counts against an implementation, the gravest first."""
+
+HOST: Final = Outcome(
+    "host",
+    "h",
+    "the host's",
+    "Runs inside another implementation, which does just this without it as well; counted there.",
+)
+UNTRIED: Final = (
+    HOST,
     Outcome(
         "unsupported",
         "U",
         "unsupported",
-        "The implementation says of itself that it does not do this (partial reads, say); not tried.",
+        "The implementation says of itself that it does not do this (partial reads, say).",
     ),
-    Outcome("absent", "–", "absent", "The implementation is not installed where this was run; not tried."),
+    Outcome("absent", "–", "absent", "The implementation is not installed where this was run."),
+)
+"""What counts neither for nor against it."""
+
+OUTCOMES: Final = (
+    *GRAVE,
+    *UNTRIED,
     Outcome("pass", "✓", "pass", "The right values, bit for bit, or an error where one is due."),
 )
-"""From the gravest to the best: a cell shows itself as the gravest of its results."""
-
-UNTRIED: Final = ("unsupported", "absent")
-"""Outcomes of what was not run, which count neither for nor against."""
+"""In the order in which they are shown: a cell shows itself as the first that it has."""

@@ -39,7 +39,7 @@ function implementationHead(one) {
 
 /** How outcomes share a line; what was not tried takes no part. */
 function bar(list) {
-  const tried = list.filter(({ outcome }) => !["absent", "unsupported"].includes(outcome.key));
+  const tried = list.filter(({ outcome }) => outcome.tried);
   if (tried.length === 0) return "–";
   const passes = tried.filter(({ outcome }) => outcome.key === "pass").length;
   const percent = passes === tried.length ? 100 : Math.min(99.9, (100 * passes) / tried.length);
@@ -58,7 +58,7 @@ function fillLegend(list) {
 function fillHeader() {
   const present = [...implementations.values()].filter((one) => one.absent == null);
   const wrong = present.filter((one) => results.some((result) =>
-    result.implementation === one.name && result.outcome.key === "wrong_data" && !result.host));
+    result.implementation === one.name && result.outcome.key === "wrong_data"));
   const vectors = Object.keys(data.cases).length;
   fill(document.getElementById("lead"),
     data.machine.date && `${data.machine.date}: `,

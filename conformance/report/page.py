@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from conformance.report.outcomes import OUTCOMES
+from conformance.report.outcomes import HOST, OUTCOMES, UNTRIED
 from conformance.run.results import Cell, Results
 
 _HERE: Final = Path(__file__).parent
@@ -76,7 +76,7 @@ def _data(results: Results, cases: Mapping[str, Any], requirements: list[dict[st
     return {
         "machine": results.machine,
         "implementations": [asdict(one) for one in results.implementations],
-        "outcomes": [asdict(outcome) for outcome in OUTCOMES],
+        "outcomes": [{**asdict(one), "tried": one not in UNTRIED} for one in OUTCOMES],
         "sections": list(_sections(requirements)),
         "cases": {
             cell.case: _case(cases.get(cell.case, {}), cell.requirements)
@@ -112,6 +112,10 @@ def _selection_text(selection: list[Any]) -> str:
     return f"[{', '.join(items)}]" if items else "[()]"
 
 
+def _outcome(cell: Cell) -> str:
+    return HOST.key if cell.host else cell.outcome
+
+
 class _Texts:
     """Texts by number: results repeat theirs thousands of times."""
 
@@ -132,7 +136,7 @@ def _row(cell: Cell, texts: _Texts) -> list[Any]:
     """One result as a list; `model.js` knows the order."""
     number = texts.number
     row = [
-        *(number(text) for text in (cell.part, cell.implementation, cell.case, cell.outcome)),
+        *(number(text) for text in (cell.part, cell.implementation, cell.case, _outcome(cell))),
         cell.selection,
         number(cell.writer),
         number(cell.updater),
@@ -140,7 +144,6 @@ def _row(cell: Cell, texts: _Texts) -> list[Any]:
         number(cell.got) if isinstance(cell.got, str) else cell.got,
         number(cell.message),
         None if cell.operation == "read" else number(cell.operation),
-        cell.host or None,
     ]
     while row[-1] is None:
         row.pop()

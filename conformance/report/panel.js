@@ -48,8 +48,8 @@ function caseEntry(group) {
 
 /** Results that say the same about different selections stand together. */
 function alike(group) {
-  const same = Map.groupBy(group, ({ outcome, expected, got, message, host }) =>
-    JSON.stringify([outcome.key, expected, got, message, host]));
+  const same = Map.groupBy(group, ({ outcome, expected, got, message }) =>
+    JSON.stringify([outcome.key, expected, got, message]));
   return [...same.values()];
 }
 
@@ -66,7 +66,6 @@ function outcomeEntry(same, known) {
     result.expected && ["expected", result.expected],
     typeof result.got === "string" && ["got", result.got],
     result.message && ["message", result.message],
-    result.host && ["whose doing", "the host's: without this implementation it does the same"],
     ...costFacts(result.got),
   ].filter(Boolean);
   return h("li", {}, chip(result.outcome), h("span.label", {}, ` ${result.outcome.label} `),

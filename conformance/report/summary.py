@@ -60,7 +60,7 @@ def _count(results: Results, part: Part, one: Described) -> Counter[str]:
 
 def _share(count: Counter[str]) -> str:
     """Passes out of what was tried."""
-    tried = count.total() - sum(count[key] for key in UNTRIED)
+    tried = count.total() - sum(count[outcome.key] for outcome in UNTRIED)
     return f"{count['pass']} of {tried}" if tried else "–"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from conformance.__main__ import main
 from conformance.report import command
 from conformance.report.loading import ResultsError, load
-from conformance.report.outcomes import OUTCOMES
+from conformance.report.outcomes import HOST, OUTCOMES
 from conformance.report.page import REQUIREMENTS, VECTORS, page, read_cases, read_requirements
 from conformance.report.summary import BEGIN, END, place, summary
 from conformance.run.judging import GRAVEST_FIRST
@@ -35,6 +36,22 @@ def test_the_summary_counts_each_result_once(results_file):
     assert batched[1] == "60 of 60"  # 120 partial reads are unsupported, not failures
     assert "absent: needs Python 3.11" in lines["zarrita (Python) (Python)"]
     assert not re.search(r"\d", lines["zarrita (Python) (Python)"].split("3.11")[1])
+
+
+def test_what_a_host_does_anyway_is_counted_with_the_host(results_document, tmp_path):
+    """Neither the summary nor the page counts it against who runs inside; both say how often it came."""
+    hosted = [one for one in results_document["cells"] if one["implementation"] == "zarrs"]
+    hosted = [one for one in hosted if one["outcome"] == "crash"]
+    for cell in hosted:
+        cell["host"] = True
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(results_document))
+    text = summary(load(path))
+    assert "| zarrs (Rust) | 0.2.3 | 162 of 162 | 0 | 0 | 0 | 0 |" in text
+    assert f"zarrs: without the {len(hosted)} results that its host has" in text
+    data = data_of(page(load(path), {}, read_requirements(REQUIREMENTS)))
+    outcomes = Counter(data["texts"][row[3]] for row in data["results"])
+    assert (outcomes["host"], outcomes["crash"]) == (len(hosted), 0)
 
 
 def test_a_pipe_in_a_name_does_not_break_the_table(results_document, tmp_path):
@@ -153,7 +170,7 @@ def test_the_page_says_what_a_vector_is(results_file):
 
 def test_outcomes_are_told_apart_without_colours():
     """Each outcome has a sign of its own, one character long, and words."""
-    assert [outcome.key for outcome in OUTCOMES] == list(GRAVEST_FIRST)
+    assert [outcome.key for outcome in OUTCOMES if outcome is not HOST] == list(GRAVEST_FIRST)
     assert len({outcome.sign for outcome in OUTCOMES}) == len(OUTCOMES)
     assert {len(outcome.sign) for outcome in OUTCOMES} == {1}
     assert all(outcome.meaning.endswith(".") for outcome in OUTCOMES)
@@ -166,6 +183,10 @@ def test_the_committed_readme_says_what_the_committed_results_give():
     assert place(readme, summary(results)) == readme
     html = page(results, read_cases(VECTORS), read_requirements(REQUIREMENTS))
     assert len(html.encode()) < 1.5e6
+    cases = data_of(html)["cases"]
+    assert {held for case in cases.values() for held in case["requirements"]} == {
+        one["id"] for one in read_requirements(REQUIREMENTS)
+    }
 
 
 def test_scripts_and_style_are_where_the_page_looks_for_them():
