@@ -134,9 +134,9 @@ def _worst_of_data(cells: Iterable[Cell]) -> dict[Operation, dict[Row, dict[str,
         if data not in _DATA:
             continue
         for operation in _PANELS:
-            if operation == name and cell.ratios:
+            if operation == name and cell.peers:
                 row = found[operation].setdefault((edge, codec), {})
-                for peer, ratio in cell.ratios.items():
+                for peer, ratio in cell.peers.items():
                     row[peer] = min(ratio, row.get(peer, ratio))
     return found
 

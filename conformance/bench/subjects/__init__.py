@@ -15,6 +15,8 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 OURS: Final = "zarr-shard-codec"
+HOSTED: Final = "zarr-python with us"
+"""zarr-python, its shards read and written by this package: measured beside the peers, and none of them."""
 
 Selection = tuple[slice, ...]
 """Slices with start and stop, one for each axis."""
@@ -74,13 +76,14 @@ class _Place:
 
 _PLACES: Final = {
     OURS: _Place("this_package", "zarr_shard_codec", "zarr-shard-codec"),
+    HOSTED: _Place("zarr_python_with_us", "zarr", "zarr"),
     "tensorstore": _Place("tensorstore_", "tensorstore", "tensorstore"),
     "zarr-python": _Place("zarr_python", "zarr", "zarr"),
     "zarrs": _Place("zarrs_pipeline", "zarrs", "zarrs"),
     "zarrita": _Place("zarrita_", "zarrita", "zarrita"),
 }
 NAMES: Final = tuple(_PLACES)
-"""This package, then its peers."""
+"""This package, alone and within zarr-python, then its peers."""
 
 
 def is_installed(name: str) -> bool:
