@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import zarr_shard_codec as zsc
 from zarr_shard_codec.core.patching import Patch
 from zarr_shard_codec.core.ranges import ByteRange, Suffix
-from zarr_shard_codec.stores import local
+from zarr_shard_codec.stores import open_file
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.memory import MemoryStore
 
@@ -245,7 +245,7 @@ def test_who_has_the_file_open_sees_the_old_state(tmp_path):
 @pytest.mark.parametrize("strategy", ["append", "in_place"])
 def test_a_remembered_index_is_never_a_stale_one(tmp_path, monkeypatch, strategy):
     """Reads between writes, with indexes kept as soon as a tick of the clock is over."""
-    monkeypatch.setattr(local, "_SETTLED_NS", 0)
+    monkeypatch.setattr(open_file, "_SETTLED_NS", 0)
     array = _layout(tmp_path, write_strategy=strategy)
     array[...] = 1
     for turn in range(2, 30):

@@ -12,7 +12,7 @@ import pytest
 
 import zarr_shard_codec as zsc
 from zarr_shard_codec.engine import conversations, run
-from zarr_shard_codec.stores import local
+from zarr_shard_codec.stores import open_file
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.object_store import ObjectStore
 
@@ -160,8 +160,8 @@ def test_damage_that_stays_is_an_error_after_a_while(tmp_path, naps):
 
 def test_damage_of_a_file_at_rest_is_an_error_at_once(tmp_path, naps, monkeypatch):
     """Nobody waits for a file that has not changed since it was read, or for a while before."""
-    monkeypatch.setattr(local, "_SETTLED_NS", 0)
-    monkeypatch.setattr(local, "_SETTLED_COARSE_NS", 0)
+    monkeypatch.setattr(open_file, "_SETTLED_NS", 0)
+    monkeypatch.setattr(open_file, "_SETTLED_COARSE_NS", 0)
     array = _array(tmp_path)
     path = tmp_path / "c" / "0"
     whole = path.read_bytes()
@@ -176,8 +176,8 @@ def test_damage_of_a_file_at_rest_is_an_error_at_once(tmp_path, naps, monkeypatc
 
 def test_a_file_that_was_replaced_since_is_read_again_wherever_its_damage_was(tmp_path, naps, monkeypatch):
     """The state that was read is old news: what counts is what is there now."""
-    monkeypatch.setattr(local, "_SETTLED_NS", 0)
-    monkeypatch.setattr(local, "_SETTLED_COARSE_NS", 0)
+    monkeypatch.setattr(open_file, "_SETTLED_NS", 0)
+    monkeypatch.setattr(open_file, "_SETTLED_COARSE_NS", 0)
     array = _array(tmp_path)
     path = tmp_path / "c" / "0"
     whole = path.read_bytes()

@@ -24,7 +24,7 @@ from zarr_shard_codec.engine import conversations
 from zarr_shard_codec.engine.conversations import converse
 from zarr_shard_codec.engine.index_cache import IndexCache
 from zarr_shard_codec.errors import CorruptShardError, StoreError
-from zarr_shard_codec.stores import local
+from zarr_shard_codec.stores import local, open_file
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.memory import MemoryStore
 
@@ -83,8 +83,8 @@ def indexes(monkeypatch):
 @pytest.fixture
 def settled(monkeypatch):
     """Files count as settled once a tick of the clock is over, so that no test waits long."""
-    monkeypatch.setattr(local, "_SETTLED_NS", 0)
-    monkeypatch.setattr(local, "_SETTLED_COARSE_NS", 0)
+    monkeypatch.setattr(open_file, "_SETTLED_NS", 0)
+    monkeypatch.setattr(open_file, "_SETTLED_COARSE_NS", 0)
 
 
 def _wait_a_tick():
@@ -152,10 +152,10 @@ def test_an_index_written_a_moment_ago_is_not_believed(tmp_path):
 )
 def test_a_file_has_an_identity_once_its_time_is_over(monkeypatch, changed, age, settled):
     """A tenth of a second, or two seconds where the clock counts whole ones; never in the future."""
-    monkeypatch.setattr(local.time, "time_ns", lambda: changed + age)
+    monkeypatch.setattr(open_file.time, "time_ns", lambda: changed + age)
     for written, other in ((changed, 0), (0, changed)):
         status = SimpleNamespace(st_dev=1, st_ino=7, st_size=3, st_mtime_ns=written, st_ctime_ns=other)
-        assert (local.OpenFile("", "c/0", -1, status).identity is not None) == settled
+        assert (open_file.OpenFile("", "c/0", -1, status).identity is not None) == settled
 
 
 def _replace(path, shard):

@@ -16,7 +16,8 @@ import pytest
 from zarr_shard_codec.core.ranges import WHOLE, ByteRange, Suffix
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores import files
-from zarr_shard_codec.stores.local import LocalStore, is_temporary
+from zarr_shard_codec.stores.local import LocalStore
+from zarr_shard_codec.stores.temporary import is_temporary
 
 
 @pytest.fixture

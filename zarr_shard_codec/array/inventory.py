@@ -17,8 +17,8 @@ from zarr_shard_codec.core.ranges import ByteRange
 from zarr_shard_codec.engine.run import ahead, pool_for
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores.keeping import is_kept
-from zarr_shard_codec.stores.local import is_temporary
 from zarr_shard_codec.stores.protocols import Store
+from zarr_shard_codec.stores.temporary import is_temporary
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,9 @@ from zarr_shard_codec.core.summary import matching_orders
 from zarr_shard_codec.engine.locks import Locks
 from zarr_shard_codec.errors import CorruptShardError
 from zarr_shard_codec.stores.keeping import keep_original
-from zarr_shard_codec.stores.leftovers import is_abandoned
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.protocols import Store, require_writable
+from zarr_shard_codec.stores.temporary import is_abandoned
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from zarr_shard_codec.core.ranges import WHOLE, Buffer, Request, clamp
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores import files
 from zarr_shard_codec.stores.copying import append_range
-from zarr_shard_codec.stores.local import LocalStore, OpenFile
+from zarr_shard_codec.stores.local import LocalStore
+from zarr_shard_codec.stores.open_file import OpenFile
 from zarr_shard_codec.stores.protocols import Store, Version, opens_objects, writes_conditionally
 
 T = TypeVar("T")

@@ -16,7 +16,8 @@ from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.nodes import PACKING_MARKER, V3_DOCUMENT, Node, find_node, join_key, read_document
 from zarr_shard_codec.errors import MetadataError, NodeExistsError
 from zarr_shard_codec.packing.tree import TreePlan
-from zarr_shard_codec.stores.local import LocalStore, is_temporary
+from zarr_shard_codec.stores.local import LocalStore
+from zarr_shard_codec.stores.temporary import is_temporary
 from zarr_shard_codec.stores.protocols import Store, require_writable
 
 _EXPLANATION: Final = (

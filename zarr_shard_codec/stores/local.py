@@ -17,100 +17,27 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
-import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, Self, TypeVar
 
 from zarr_shard_codec.core.patching import Patch
-from zarr_shard_codec.core.ranges import Buffer, Request, clamp
+from zarr_shard_codec.core.ranges import Buffer, Request
 from zarr_shard_codec.errors import StoreError
-from zarr_shard_codec.stores import file_locks, files, leftovers, walk
+from zarr_shard_codec.stores import file_locks, files, walk
 from zarr_shard_codec.stores.file_errors import failure_of, leads_out
 from zarr_shard_codec.stores.keys import check_key, check_prefix
+from zarr_shard_codec.stores.open_file import OpenFile
 from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo, Version
+from zarr_shard_codec.stores.temporary import TemporaryFile
 
-_TEMPORARY: Final = re.compile(r"(?:.*/)?\.zsc-tmp-[0-9a-f]{16}", re.DOTALL)
 _Listed = TypeVar("_Listed")
-_SETTLED_NS: Final = 100_000_000
-"""A tick of a file system's clock takes 10 ms at most, and a tenth of a second is many."""
-_SETTLED_COARSE_NS: Final = 2_100_000_000
-"""Except where it counts whole seconds, or every other one (FAT)."""
 _KNOWN_FOLDERS: Final = 4096
 """So many folders' real places are kept; then the look-ups start anew."""
 
 _NO_LOCKS: Final = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 """What systems answer where the file system has no locks."""
-
-
-def is_temporary(key: str) -> bool:
-    """Whether the key is that of a file which a writer of this package has not finished, or left behind."""
-    return _TEMPORARY.fullmatch(key) is not None
-
-
-class OpenFile:
-    """A file, open for reading: one state of an object, as long as writers replace files.
-
-    Parameters
-    ----------
-    root
-        The folder that keys are relative to, with a separator at its end; for messages.
-    key
-        Its key, for messages.
-    descriptor
-        The open file.
-    status
-        What `fstat` says of it.
-    """
-
-    __slots__ = ("_root", "_status", "descriptor", "key")
-
-    def __init__(self, root: str, key: str, descriptor: int, status: os.stat_result) -> None:
-        self._root = root
-        self.key = key
-        self.descriptor = descriptor
-        self._status = status
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the file in bytes."""
-        return self._status.st_size
-
-    @property
-    def version(self) -> Version:
-        """The file, and its size and times: all that tells two states of it apart, young ones perhaps not."""
-        status = self._status
-        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-    @property
-    def identity(self) -> Hashable | None:
-        """The file, and when it was last changed; None if that was a moment ago.
-
-        Two writes within one tick of the file system's clock leave the same time behind, and a new file
-        may get the number of a deleted one. So a file is only known for sure once its time is in the past.
-        Tools that unpack and copy files set the time of the last write to what they like; not so that of
-        the last change (Windows, where this is the time of creation, has to believe the former).
-        """
-        status = self._status
-        changed = max(status.st_mtime_ns, status.st_ctime_ns)
-        settled = _SETTLED_NS if changed % 1_000_000_000 else _SETTLED_COARSE_NS
-        if time.time_ns() - changed < settled:
-            return None
-        return self.version
-
-    def read(self, requests: Sequence[Request]) -> list[Buffer]:
-        """One fresh buffer a request, in order. Raises `StoreError` (`store_failure`)."""
-        try:
-            ranges = [clamp(request, self.nbytes) for request in requests]
-            return [files.read_at(self.descriptor, start, stop - start) for start, stop in ranges]
-        except OSError as error:
-            raise failure_of("read", self._root, self.key, error) from error
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self.descriptor)
 
 
 class LocalStore:
@@ -276,9 +203,9 @@ class LocalStore:
         return False
 
     @contextmanager
-    def _temporary(self, key: str) -> Iterator[_TemporaryFile]:
+    def _temporary(self, key: str) -> Iterator[TemporaryFile]:
         try:
-            file = _TemporaryFile(self.path_of(key), durable=self.durable)
+            file = TemporaryFile(self.path_of(key), durable=self.durable)
             try:
                 yield file
             finally:
@@ -385,40 +312,6 @@ class LocalStore:
     def _keep_names(self, path: str) -> None:
         if self.durable:
             files.wait_for_folder(os.path.dirname(path))
-
-
-class _TemporaryFile:
-    """A new file beside `path`, gone after `remove` unless something renamed it."""
-
-    def __init__(self, path: str, *, durable: bool) -> None:
-        folder = os.path.dirname(path)
-        self.path = path
-        self._durable = durable
-        self.name = os.path.join(folder, f".zsc-tmp-{os.urandom(8).hex()}")
-        try:
-            self.descriptor = files.create_exclusively(self.name)
-        except FileNotFoundError:
-            files.make_folders(folder, durable=durable)
-            self.descriptor = files.create_exclusively(self.name)
-        self._open = True
-        leftovers.claim(self.descriptor)
-
-    def finish(self) -> None:
-        if self._durable:
-            files.wait_for_disk(self.descriptor)
-        self.close()
-
-    def close(self) -> None:
-        if self._open:
-            self._open = False
-            os.close(self.descriptor)
-
-    def remove(self) -> None:
-        try:
-            self.close()
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(self.name)
 
 
 def _rebuild(cls: type[LocalStore], root: str, durable: bool) -> LocalStore:

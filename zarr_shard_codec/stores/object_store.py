@@ -12,15 +12,16 @@ that come with each. (If-Match would say the same, and fail for good on servers 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
-from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, Suffix, clamp
+from zarr_shard_codec.core.ranges import Buffer, Request
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores.keys import check_key, check_prefix
 from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo, Version
+from zarr_shard_codec.stores.remote_object import Answer, RemoteObject, Reply, UnsteadyError, ask_one
 
 _PARALLEL: Final = 16
 """So many requests of one call are under way at once. The threads of the sync half wait, they don't work."""
@@ -30,20 +31,8 @@ _ONE_PUT: Final = 32 << 20
 """Objects up to this size go up in one request; larger ones in parts, which costs two requests more."""
 
 
-_State: TypeAlias = tuple[Any, ...]
-_Answer: TypeAlias = tuple[Buffer, _State]
-"""The bytes of one request, and the state of the object that they are from."""
-_Options: TypeAlias = "dict[str, Any] | None"
-"""The options of obstore's `get`; None asks for its `head`."""
-_Reply: TypeAlias = tuple[Any, Buffer] | Exception
-"""What obstore knows of the object, and the bytes; or the exception by which it refused."""
-_Conversation: TypeAlias = Generator[_Options, _Reply, _Answer]
-
 _NO_BUCKET: Final = ("NoSuchBucket", "bucket does not exist", "ContainerNotFound")
 """By these words S3, Google and Azure say that more is missing than an object."""
-_LAST: Final = 2**63 - 1
-"""No object is larger than this, in bytes, and obstore's numbers end soon after."""
-
 
 _PLACES: Final = (
     ("S3Store", "s3", "bucket"),
@@ -51,55 +40,6 @@ _PLACES: Final = (
     ("AzureStore", "az", "container_name"),
 )
 """Class of obstore, scheme, and the setting that names what a URL begins with."""
-
-
-class RemoteObject:
-    """The state of an object that the first read finds: later reads that find another one fail.
-
-    Parameters
-    ----------
-    store
-        Where it is.
-    key
-        Its key.
-    """
-
-    __slots__ = ("_key", "_state", "_store", "version")
-
-    identity: None = None
-    """Known only after a request that could have asked for the index as well."""
-    nbytes: None = None
-
-    def __init__(self, store: ObjectStore, key: str) -> None:
-        self._store = store
-        self._key = key
-        self._state: _State | None = None
-        self.version: tuple[tuple[str, str], ...] | None = None
-
-    def read(self, requests: Sequence[Request]) -> list[Buffer] | None:
-        """As `ObjectStore.read`; `object_changed` if it is not what it was."""
-        return self._accept(self._store.ask(self._key, requests))
-
-    async def read_async(self, requests: Sequence[Request]) -> list[Buffer] | None:
-        """As `read`, without a thread."""
-        return self._accept(await self._store.ask_async(self._key, requests))
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _accept(self, answers: Sequence[_Answer] | None) -> list[Buffer] | None:
-        if answers is None:
-            if self._state is not None:
-                raise _UnsteadyError(self._key)
-            return None
-        for _, state in answers:
-            if self._state is None:
-                self._state = state
-                known = zip(("e_tag", "version"), state, strict=False)
-                self.version = tuple((name, value) for name, value in known if value is not None)
-            if state != self._state:
-                raise _UnsteadyError(self._key)
-        return [data for data, _ in answers]
 
 
 class ObjectStore:
@@ -155,22 +95,22 @@ class ObjectStore:
             `store_failure`, in obstore's words.
         """
         for _ in range(_TRIES):
-            with suppress(_UnsteadyError):
+            with suppress(UnsteadyError):
                 return self.open_object(key).read(requests)
-        raise _UnsteadyError(key)
+        raise UnsteadyError(key)
 
     async def read_async(self, key: str, requests: Sequence[Request]) -> list[Buffer] | None:
         """As `read`, without a thread."""
         for _ in range(_TRIES):
-            with suppress(_UnsteadyError):
+            with suppress(UnsteadyError):
                 return await self.open_object(key).read_async(requests)
-        raise _UnsteadyError(key)
+        raise UnsteadyError(key)
 
     def open_object(self, key: str) -> RemoteObject:
         """Name an object whose state is to be the same in all reads; asks for nothing."""
         return RemoteObject(self, check_key(key))
 
-    def ask(self, key: str, requests: Sequence[Request]) -> list[_Answer] | None:
+    def ask(self, key: str, requests: Sequence[Request]) -> list[Answer] | None:
         """The bytes of each request, and the state that they are from; None if there is no such object."""
         try:
             with self._translated("read", key):
@@ -181,7 +121,7 @@ class ObjectStore:
         except FileNotFoundError:
             return None
 
-    async def ask_async(self, key: str, requests: Sequence[Request]) -> list[_Answer] | None:
+    async def ask_async(self, key: str, requests: Sequence[Request]) -> list[Answer] | None:
         """As `ask`, without a thread."""
         limit = asyncio.Semaphore(_PARALLEL)
         try:
@@ -191,10 +131,10 @@ class ObjectStore:
         except FileNotFoundError:
             return None
 
-    def _ask(self, key: str, request: Request) -> _Answer:
-        conversation = _conversation(request)
+    def _ask(self, key: str, request: Request) -> Answer:
+        conversation = ask_one(request)
         options = next(conversation)
-        reply: _Reply
+        reply: Reply
         while True:
             try:
                 if options is None:
@@ -209,10 +149,10 @@ class ObjectStore:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
 
-    async def _ask_async(self, key: str, request: Request, limit: asyncio.Semaphore) -> _Answer:
-        conversation = _conversation(request)
+    async def _ask_async(self, key: str, request: Request, limit: asyncio.Semaphore) -> Answer:
+        conversation = ask_one(request)
         options = next(conversation)
-        reply: _Reply
+        reply: Reply
         while True:
             async with limit:
                 try:
@@ -352,54 +292,7 @@ def import_obstore() -> Any:
     return obstore
 
 
-def _conversation(request: Request) -> _Conversation:
-    """Ask obstore for one request's bytes, clamped to what the object has.
-
-    Stores differ past the object's end: some answer with less, some refuse; Azure refuses every suffix. Only
-    a refusal costs a second question, for the object's size.
-    """
-    options = _options(request)
-    reply = yield options
-    if isinstance(reply, Exception):
-        refusal = reply
-        reply = yield None
-        if isinstance(reply, Exception):
-            raise refusal
-        start, stop = clamp(request, reply[0]["size"])
-        if start < stop:
-            if options == {"range": (start, stop)}:
-                raise refusal
-            reply = yield {"range": (start, stop)}
-            if isinstance(reply, Exception):
-                raise reply
-    meta, data = reply
-    return data, (meta["e_tag"], meta["version"], meta["size"], meta["last_modified"])
-
-
-def _options(request: Request) -> _Options:
-    match request:
-        case ByteRange(offset, nbytes):
-            stop = min(offset + nbytes, _LAST)
-            return {"range": (offset, stop)} if offset < stop else None
-        case Suffix(nbytes):
-            return {"range": {"suffix": min(nbytes, _LAST)}} if nbytes else None
-        case _:
-            return {}
-
-
 def _upload(parts: Sequence[Buffer]) -> dict[str, Any]:
     if sum(map(len, parts)) <= _ONE_PUT:
         return {"file": b"".join(parts), "use_multipart": False}
     return {"file": parts, "use_multipart": True}
-
-
-class _UnsteadyError(StoreError):
-    """The error of an object that is not what it was when a read of it began."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(
-            "object_changed",
-            "the object was replaced while it was read, each time that was tried",
-            key=key,
-            hint="Read it when its writer has finished.",
-        )

@@ -1,0 +1,95 @@
+"""Temporary files: new objects before they have their names, and what dead writers left of such.
+
+Owns their names, and how a live writer is told from a dead one: every temporary file is locked by whoever
+writes it, for as long as it is open, and the system lets go of the lock when the writer dies. Where there are
+no such locks, only age tells.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from contextlib import suppress
+from typing import Final
+
+from zarr_shard_codec.stores import files
+
+try:
+    import fcntl
+except ImportError:  # Windows, where no open file can be deleted
+    fcntl = None  # type: ignore[assignment]
+
+_TEMPORARY: Final = re.compile(r"(?:.*/)?\.zsc-tmp-[0-9a-f]{16}", re.DOTALL)
+_YOUNG_SECONDS: Final = 0.2
+"""A writer locks a file the moment after it made it."""
+_OLD_SECONDS: Final = 86400.0
+"""Without locks, a file that nobody has written to for so long is believed to be left behind."""
+
+
+def is_temporary(key: str) -> bool:
+    """Whether the key is that of a file which a writer of this package has not finished, or left behind."""
+    return _TEMPORARY.fullmatch(key) is not None
+
+
+class TemporaryFile:
+    """A new file beside `path`, gone after `remove` unless something renamed it. All raise `OSError`."""
+
+    def __init__(self, path: str, *, durable: bool) -> None:
+        folder = os.path.dirname(path)
+        self.path = path
+        self._durable = durable
+        self.name = os.path.join(folder, f".zsc-tmp-{os.urandom(8).hex()}")
+        try:
+            self.descriptor = files.create_exclusively(self.name)
+        except FileNotFoundError:
+            files.make_folders(folder, durable=durable)
+            self.descriptor = files.create_exclusively(self.name)
+        self._open = True
+        _claim(self.descriptor)
+
+    def finish(self) -> None:
+        """Close it, once the disk has it if the store is durable."""
+        if self._durable:
+            files.wait_for_disk(self.descriptor)
+        self.close()
+
+    def close(self) -> None:
+        """Close it, if it is open."""
+        if self._open:
+            self._open = False
+            os.close(self.descriptor)
+
+    def remove(self) -> None:
+        """Close it, and remove it if it still has the name that it was made with."""
+        try:
+            self.close()
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(self.name)
+
+
+def _claim(descriptor: int) -> None:
+    """Mark an open temporary file as being written, until it is closed."""
+    if fcntl is not None:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_abandoned(path: str) -> bool:
+    """Whether nobody writes this temporary file. Raises `OSError`."""
+    age = time.time() - os.lstat(path).st_mtime
+    if 0 <= age < _YOUNG_SECONDS:
+        time.sleep(_YOUNG_SECONDS - age)
+    if fcntl is None:
+        return age > _OLD_SECONDS
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return age > _OLD_SECONDS
+    finally:
+        os.close(descriptor)
+    return True
