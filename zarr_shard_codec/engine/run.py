@@ -103,8 +103,12 @@ def _read_all(
     finish: Callable[[list[Job]], None],
 ) -> None:
     one, others = peek(tasks, 1)
-    if not others:  # the way of a small read is short
-        for _ in ahead(finish, decode_batches(fetch(one)), working_pool):
+    if not others:
+        jobs = fetch(one)
+        if sum(job.nbytes for _, _, job in jobs) <= _BATCH_NBYTES:  # the way of a small read is short
+            finish(jobs)
+            return
+        for _ in ahead(finish, decode_batches(jobs), working_pool):
             pass
         return
     groups = groups_of(chain(one, others), store, lambda task: task.target.nbytes)
