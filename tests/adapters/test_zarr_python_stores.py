@@ -14,6 +14,7 @@ from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from zarr.storage import LocalStore, MemoryStore, ObjectStore, StorePath, WrapperStore, ZipStore
 
 import zarr_shard_codec as zsc
+from zarr_shard_codec.adapters.zarr_python import ShardingCodec
 from zarr_shard_codec.adapters.zarr_python.stores import own_store
 from zarr_shard_codec.stores.local import LocalStore as OwnLocalStore
 from zarr_shard_codec.stores.object_store import ObjectStore as OwnObjectStore
@@ -154,6 +155,24 @@ def test_a_read_only_store_is_read_only(tmp_path):
         with pytest.raises(ValueError, match="read-only"):
             array[3, 4] = 1
     assert np.array_equal(zarr.open_array(tmp_path)[...], DATA)
+
+
+@pytest.mark.parametrize("way", ["pipeline", "codec"])
+def test_links_out_of_the_store_are_followed_as_the_host_follows_them(tmp_path, way):
+    """A folder of shards may lie on another disk: our own store refuses such links, the host does not."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "a/c").symlink_to(tmp_path / "elsewhere")
+    setting = {"codecs.sharding_indexed": "zarr_shard_codec.adapters.zarr_python.ShardingCodec"}
+    zarr.registry.register_codec("sharding_indexed", ShardingCodec)
+    zarr.create_array(tmp_path / "a", **OPTIONS)
+    with zsc.enable() if way == "pipeline" else zarr.config.set(setting):
+        array = zarr.open_array(tmp_path / "a")
+        array[...] = DATA
+        array[3, 5:9] = 1
+        assert (array[3, 5:9] == 1).all()
+        assert np.array_equal(array[4:], DATA[4:])
+    assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == ["0", "1", "2"]
 
 
 def test_the_asynchronous_api_reads_side_by_side(tmp_path):

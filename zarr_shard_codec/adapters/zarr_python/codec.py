@@ -19,7 +19,15 @@ from zarr_shard_codec.adapters.zarr_python.chains import Chains
 from zarr_shard_codec.adapters.zarr_python.reading import Reading
 from zarr_shard_codec.adapters.zarr_python.selections import Basic, parse
 from zarr_shard_codec.adapters.zarr_python.settings import WriteSettings
-from zarr_shard_codec.adapters.zarr_python.stores import AsyncObjects, SyncObjects, joined, own_store, view_of
+from zarr_shard_codec.adapters.zarr_python.stores import (
+    AsyncObjects,
+    SyncObjects,
+    joined,
+    key_of,
+    leads_elsewhere,
+    own_store,
+    view_of,
+)
 from zarr_shard_codec.adapters.zarr_python.turns import name_of, turn, turn_async
 from zarr_shard_codec.adapters.zarr_python.writing import Write, fit, write_async
 from zarr_shard_codec.codecs.chain import CodecChain
@@ -27,6 +35,7 @@ from zarr_shard_codec.core.plans import hold
 from zarr_shard_codec.core.selection import whole_box
 from zarr_shard_codec.engine.run import read_objects
 from zarr_shard_codec.engine.run_async import read_objects_async
+from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores.protocols import Store
 
 
@@ -74,33 +83,38 @@ class ShardingCodec(HostShardingCodec):
         return _encode(chain, shard_array)
 
     async def _decode_partial_single(self, byte_getter: Any, selection: Any, shard_spec: Any) -> Any:
-        key = _key(byte_getter)
+        key = key_of(byte_getter)
         found = self._read(key, selection, shard_spec)
         if found is None:
             return await super()._decode_partial_single(byte_getter, selection, shard_spec)
         reading, result = found
         store = own_store(byte_getter)
-        if store is None:
-            getters = AsyncObjects({key: byte_getter}, versions.coalescing(shard_spec.config))
-            for tasks, finish in reading.groups():
-                await read_objects_async(getters, tasks)
-                for call in finish:
-                    call()
-        else:
-            await asyncio.to_thread(_read_now, reading, store)
+        host = AsyncObjects({key: byte_getter}, versions.coalescing(shard_spec.config))
+        try:
+            if store is None:
+                await _read_async(reading, host)
+            else:
+                await asyncio.to_thread(_read_now, reading, store)
+        except StoreError as error:
+            if store is None or not leads_elsewhere(error):
+                raise
+            await _read_async(reading, host)
         return None if reading.missing else shard_spec.prototype.nd_buffer.from_numpy_array(result[0])
 
     def _decode_partial_sync(self, byte_getter: Any, selection: Any, shard_spec: Any) -> Any:
-        key = _key(byte_getter)
+        key = key_of(byte_getter)
         found = self._read(key, selection, shard_spec)
         if found is None:
             host: Any = super()
             return host._decode_partial_sync(byte_getter, selection, shard_spec)
         reading, result = found
-        store = own_store(byte_getter)
-        if store is None:
-            store = SyncObjects({key: byte_getter}, versions.coalescing(shard_spec.config))
-        _read_now(reading, store)
+        host_store = SyncObjects({key: byte_getter}, versions.coalescing(shard_spec.config))
+        try:
+            _read_now(reading, own_store(byte_getter) or host_store)
+        except StoreError as error:
+            if not leads_elsewhere(error):
+                raise
+            _read_now(reading, host_store)
         return None if reading.missing else shard_spec.prototype.nd_buffer.from_numpy_array(result[0])
 
     async def _encode_partial_single(
@@ -158,13 +172,16 @@ def _is_plain(value: Any, spec: Any) -> bool:
     return isinstance(value.as_ndarray_like(), np.ndarray) and not spec.config.write_empty_chunks
 
 
-def _key(getter: Any) -> str:
-    return getattr(getter, "path", "")
-
-
 def _read_now(reading: Reading, store: Store) -> None:
     for tasks, finish in reading.groups():
         read_objects(store, tasks)
+        for call in finish:
+            call()
+
+
+async def _read_async(reading: Reading, host: AsyncObjects) -> None:
+    for tasks, finish in reading.groups():
+        await read_objects_async(host, tasks)
         for call in finish:
             call()
 

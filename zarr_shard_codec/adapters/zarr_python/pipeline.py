@@ -20,11 +20,12 @@ from zarr_shard_codec.adapters.zarr_python import reading, versions, writing
 from zarr_shard_codec.adapters.zarr_python.chains import Chains
 from zarr_shard_codec.adapters.zarr_python.codec import ShardingCodec
 from zarr_shard_codec.adapters.zarr_python.settings import WriteSettings, pipeline_beneath
-from zarr_shard_codec.adapters.zarr_python.stores import AsyncObjects, own_store
+from zarr_shard_codec.adapters.zarr_python.stores import AsyncObjects, key_of, leads_elsewhere, own_store
 from zarr_shard_codec.adapters.zarr_python.turns import name_of, turn_async
-from zarr_shard_codec.engine.run import read_objects
+from zarr_shard_codec.engine.run import ReadTask, read_objects
 from zarr_shard_codec.engine.run_async import read_objects_async
-from zarr_shard_codec.stores.protocols import waits_for_network
+from zarr_shard_codec.errors import StoreError
+from zarr_shard_codec.stores.protocols import Store, waits_for_network
 
 _SMALL_NBYTES: Final = 1 << 20
 """What is read in less time than another thread needs to wake up and to report back, or not much more."""
@@ -56,23 +57,17 @@ class ShardPipeline(BatchedCodecPipeline):
     async def read(self, batch_info: Iterable[Any], out: Any, drop_axes: tuple[int, ...] = ()) -> Any:
         """Read what is selected of some chunks into `out`."""
         batch = list(batch_info)
-        store = own_store(batch[0][0]) if batch else None
-        keys = [str(at) if store is None else item[0].path for at, item in enumerate(batch)]
+        keys = [key_of(item[0]) or str(at) for at, item in enumerate(batch)]
         selected = reading.prepare(self.chains, batch, keys, out, drop_axes)
         if selected is None or not batch:
             return await super().read(batch, out, drop_axes)
-        if store is not None and not waits_for_network(store) and _is_nobody_kept_by(selected):
-            read_objects(store, selected.direct)
-            return versions.read_results(len(batch), selected.missing)
+        store = own_store(batch[0][0])
+        host = AsyncObjects(
+            {key: item[0] for key, item in zip(keys, batch, strict=True)},
+            versions.coalescing(batch[0][1].config),
+        )
         for tasks, finish in selected.groups():
-            if store is None:
-                getters = {key: item[0] for key, item in zip(keys, batch, strict=True)}
-                host = AsyncObjects(getters, versions.coalescing(batch[0][1].config))
-                await read_objects_async(host, tasks)
-            elif waits_for_network(store):
-                await read_objects_async(store, tasks)
-            else:
-                await asyncio.to_thread(read_objects, store, tasks)
+            await _run(store, host, tasks, small=_is_small(selected))
             for call in finish:
                 call()
         return versions.read_results(len(batch), selected.missing)
@@ -99,8 +94,27 @@ class ShardPipeline(BatchedCodecPipeline):
         await concurrent_map([(item,) for item in batch], write_one, config.get("async.concurrency"))
 
 
-def _is_nobody_kept_by(selected: reading.Reading) -> bool:
-    """Whether a reading is small, and nothing else waits for this thread: then no other one is worth it."""
-    nbytes = selected.nbytes
+async def _run(store: Store | None, host: AsyncObjects, tasks: list[ReadTask], *, small: bool) -> None:
+    try:
+        if store is None:
+            await read_objects_async(host, tasks)
+        elif waits_for_network(store):
+            await read_objects_async(store, tasks)
+        elif small and _nobody_waits():
+            read_objects(store, tasks)
+        else:
+            await asyncio.to_thread(read_objects, store, tasks)
+    except StoreError as error:
+        if store is None or not leads_elsewhere(error):
+            raise
+        await read_objects_async(host, tasks)
+
+
+def _is_small(selected: reading.Reading) -> bool:
+    return selected.nbytes is not None and selected.nbytes <= _SMALL_NBYTES
+
+
+def _nobody_waits() -> bool:
+    """Whether this thread has nothing else to do now: then no other one is worth a small read."""
     ready = getattr(asyncio.get_running_loop(), "_ready", None)
-    return nbytes is not None and nbytes <= _SMALL_NBYTES and ready is not None and not ready
+    return ready is not None and not ready

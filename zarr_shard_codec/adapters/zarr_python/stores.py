@@ -113,6 +113,16 @@ class AsyncObjects(SyncObjects):
         return _answers(await asyncio.gather(*asked), key)
 
 
+def key_of(getter: Any) -> str:
+    """The key of what a getter reads; empty where it has none, as a chunk within a shard in memory."""
+    return getattr(getter, "path", "")
+
+
+def leads_elsewhere(error: StoreError) -> bool:
+    """Whether our store refused a key that the host's may take: a symbolic link out of the store's folder."""
+    return error.reason == "invalid_key"
+
+
 def view_of(buffer: Any) -> memoryview:
     """The bytes of one of the host's buffers."""
     return np.ascontiguousarray(buffer.as_numpy_array()).view(np.uint8).data

@@ -19,7 +19,14 @@ from zarr_shard_codec.adapters.zarr_python.chains import Chains, say_once
 from zarr_shard_codec.adapters.zarr_python.reading import inner_chunk_shape
 from zarr_shard_codec.adapters.zarr_python.selections import Array, Basic, Fancy, parse
 from zarr_shard_codec.adapters.zarr_python.settings import WriteSettings
-from zarr_shard_codec.adapters.zarr_python.stores import AsyncObjects, SyncObjects, joined, own_store
+from zarr_shard_codec.adapters.zarr_python.stores import (
+    AsyncObjects,
+    SyncObjects,
+    joined,
+    key_of,
+    leads_elsewhere,
+    own_store,
+)
 from zarr_shard_codec.adapters.zarr_python.turns import name_of, turn, turn_async
 from zarr_shard_codec.array.write_options import WriteStrategy, check_strategy
 from zarr_shard_codec.codecs.chain import CodecChain
@@ -31,7 +38,7 @@ from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.conversations import converse_async
 from zarr_shard_codec.engine.pool import working_pool
 from zarr_shard_codec.engine.writing import WriteTask, write_objects
-from zarr_shard_codec.errors import UsageError
+from zarr_shard_codec.errors import StoreError, UsageError
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.protocols import Store, locks_names, writes_conditionally
 
@@ -66,7 +73,7 @@ class Write:
     @property
     def key(self) -> str:
         """The object's key in its store."""
-        return getattr(self.setter, "path", "")
+        return key_of(self.setter)
 
     def fitting(self, store: Store, strategy: WriteStrategy) -> Write:
         """The same with this strategy, if the store and the codecs allow it."""
@@ -155,14 +162,23 @@ def write(writes: Sequence[Write], settings: WriteSettings) -> None:
     CorruptShardError, StoreError
         As `engine.writing.write_objects`.
     """
+    store = own_store(writes[0].setter, durable=settings.durable)
+    if store is not None:
+        try:
+            _write_by_engine(store, writes, settings)
+        except StoreError as error:
+            if not leads_elsewhere(error):
+                raise
+        else:
+            return
+    for one in writes:
+        with turn(name_of(one.setter)):
+            host = SyncObjects({one.key: one.setter}, versions.coalescing(one.config))
+            write_objects(host, [one.task()])
+
+
+def _write_by_engine(store: Store, writes: Sequence[Write], settings: WriteSettings) -> None:
     first = writes[0]
-    store = own_store(first.setter, durable=settings.durable)
-    if store is None:
-        for one in writes:
-            with turn(name_of(one.setter)):
-                host = SyncObjects({one.key: one.setter}, versions.coalescing(one.config))
-                write_objects(host, [one.task()])
-        return
     first.setter.store._check_writable()
     if settings.write_strategy != "replace":
         writes = [one.fitting(store, settings.write_strategy) for one in writes]
@@ -175,10 +191,16 @@ def write(writes: Sequence[Write], settings: WriteSettings) -> None:
 
 async def write_async(writes: Sequence[Write], settings: WriteSettings, concurrency: int) -> None:
     """Write chunks of one array without holding up the event loop. Raises as `write`."""
-    if own_store(writes[0].setter) is not None:
-        # Another thread even for little: it may have to wait for a lock.
-        await asyncio.to_thread(write, writes, settings)
-        return
+    store = own_store(writes[0].setter, durable=settings.durable)
+    if store is not None:
+        try:
+            # Another thread even for little: it may have to wait for a lock.
+            await asyncio.to_thread(_write_by_engine, store, writes, settings)
+        except StoreError as error:
+            if not leads_elsewhere(error):
+                raise
+        else:
+            return
     limit = asyncio.Semaphore(concurrency)
 
     async def write_one(one: Write) -> None:
