@@ -166,7 +166,7 @@ class CodecChain:
         Larger, and they leave the processor's cache before they are copied to their place; smaller, and
         the calls cost more than the work, which is little where nothing is compressed.
         """
-        return 1 << 20 if self.bytes_bytes else 1 << 23
+        return 1 << 20 if self.bytes_bytes else 1 << 21
 
     @property
     def reads_partially(self) -> bool:
