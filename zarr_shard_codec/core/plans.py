@@ -239,6 +239,5 @@ def past_the_end(extent: ByteRange) -> CorruptShardError:
 
 
 def _too_short(shard: Shard, nbytes: int) -> CorruptShardError:
-    return CorruptShardError(
-        "shard_too_short", f"expected at least the {shard.index_nbytes} bytes of its index, found {nbytes}"
-    )
+    expected = f"expected at least {shard.index_nbytes} bytes, found {nbytes}"
+    return CorruptShardError("shard_too_short", f"the shard is too short to hold its index: {expected}")

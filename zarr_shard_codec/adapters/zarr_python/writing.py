@@ -140,16 +140,19 @@ def fit(given: Array, shape: tuple[int, ...], drop_axes: tuple[int, ...], dtype:
 
     Raises
     ------
-    ValueError
-        NumPy's: it does not broadcast.
+    UsageError
+        `value_shape_mismatch`: it does not broadcast.
     """
     given = np.asarray(given)
-    if drop_axes:
-        kept = tuple(size for axis, size in enumerate(shape) if axis not in drop_axes)
-        given = np.broadcast_to(given, kept).reshape(shape)
-    elif given.ndim < len(shape) and given.ndim and given.size == prod(shape) and _without_ones(given, shape):
+    kept = tuple(size for axis, size in enumerate(shape) if axis not in drop_axes)
+    fewer = not drop_axes and 0 < given.ndim < len(shape) and given.size == prod(shape)
+    if fewer and _without_ones(given, shape):
         given = given.reshape(shape)  # integers among the indices, of which the host says nothing here
-    return np.broadcast_to(given, shape).astype(dtype, copy=False)
+    try:
+        return np.broadcast_to(given, kept).reshape(shape).astype(dtype, copy=False)
+    except ValueError:
+        message = f"shape mismatch: expected a value that broadcasts to {kept}, found shape {given.shape}"
+        raise UsageError("value_shape_mismatch", message) from None
 
 
 def write(writes: Sequence[Write], settings: WriteSettings) -> None:
