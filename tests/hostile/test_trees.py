@@ -109,6 +109,16 @@ def _sparse_attributes(root):
     os.truncate(root / ".zattrs", 1 << 30)
 
 
+def _sparse(name, nbytes, document):
+    """An object that is larger than any memory, and takes no room on the disk."""
+
+    def make(root):
+        _write(root, {".zarray" if document["zarr_format"] == 2 else "zarr.json": document, name: b""})
+        os.truncate(root / name, nbytes)
+
+    return make
+
+
 def _deep_folders(root):
     _write(root, {"zarr.json": GROUP})
     at = os.open(root, os.O_RDONLY)
@@ -137,13 +147,16 @@ def _many_paths(root):
 MADE = {
     "a document of 1 GiB": _sparse_document,
     "attributes of 1 GiB": _sparse_attributes,
+    "a shard of 1 TiB": _sparse("c/0", 1 << 40, _array()),
+    "a shard of 1 TiB, in zstd": _sparse("c/0", 1 << 40, _array(after=[ZSTD])),
+    "a chunk of 1 TiB": _sparse("c/0", 1 << 40, _array() | {"codecs": [LITTLE, ZSTD]}),
     "folders deeper than a path is long": _deep_folders,
     "links in a circle": _circle,
     "2^30 paths of links": _many_paths,
 }
 
 VERBS = """
-import json, os, resource, sys, time, traceback
+import json, os, resource, signal, sys, traceback
 import zarr_shard_codec as zsc
 root, target = sys.argv[1:]
 zsc.ShardingCodec, zsc.pack, zsc.verify
@@ -164,6 +177,8 @@ verbs = {
 for name, verb in verbs.items():
     if not os.fork():
         at_start = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100 << 20,) * 2)  # a disk is soon filled
         try:
             verb()
             reason = "done"
@@ -208,6 +223,8 @@ def test_every_verb_ends_in_an_answer_or_our_error(tmp_path, case):
     for verb, (reason, peak) in _verbs(tree, tmp_path / "target").items():
         assert not reason.startswith("FOREIGN"), (verb, reason)
         assert peak < MAX_NBYTES, (verb, peak)
+        if verb.startswith("pack") and case == "a chunk of 1 TiB":
+            assert reason == "inner_chunk_wrong_size", "a file without a byte on the disk fills another"
     if case == "folders deeper than a path is long":
         subprocess.run(["rm", "-rf", tree], check=True)  # pytest's own way is recursive
 

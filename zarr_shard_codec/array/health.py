@@ -23,7 +23,7 @@ from zarr_shard_codec.core.grid import all_to_coords, grid_counts
 from zarr_shard_codec.core.index import ShardIndex
 from zarr_shard_codec.core.jobs import Bounds
 from zarr_shard_codec.core.plans import Plan, bounds_of, hold, read_index
-from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange, Request
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request
 from zarr_shard_codec.engine.conversations import converse
 from zarr_shard_codec.engine.run import ahead, pool_for
 from zarr_shard_codec.errors import CorruptShardError, ZarrShardError
@@ -150,7 +150,7 @@ def _check_object(
             findings.append(Finding("inner_chunk_wrong_size", message))
     else:
         try:
-            answer = source(lambda: _fetch([WHOLE]))
+            answer = source(lambda: _fetch([chain.whole]))
         except ZarrShardError as error:
             findings = findings_of(error)
         else:

@@ -22,7 +22,7 @@ from zarr_shard_codec.core.findings import Finding, StoredShard, findings_of
 from zarr_shard_codec.core.grid import grid_counts
 from zarr_shard_codec.core.plans import hold
 from zarr_shard_codec.core.protocols import JSON
-from zarr_shard_codec.core.ranges import WHOLE, ByteRange
+from zarr_shard_codec.core.ranges import ByteRange
 from zarr_shard_codec.core.summary import OrderTally, ShardSummary, SizeTally, summarise
 from zarr_shard_codec.engine.conversations import converse
 from zarr_shard_codec.engine.run import ahead, pool_for
@@ -169,7 +169,7 @@ def read_stored_shard(array: ShardedArray, codec: ShardingCodec, stored: StoredO
     source = partial(converse, store=array.store, key=stored.key)
     if not array.chain.bytes_bytes:
         return open_index(codec, source, ByteRange(0, stored.nbytes))
-    answer = array.store.read(stored.key, [WHOLE]) or [b""]
+    answer = array.store.read(stored.key, [array.chain.whole]) or [b""]
     shard = memoryview(array.chain.unwrap(answer[0]))
     return open_index(codec, lambda plan: hold(plan(), shard), ByteRange(0, len(shard)))
 

@@ -36,7 +36,7 @@ PACKING_MARKER: Final = ".zarr-shard-packing.json"
 """Key of the object that stands in the target of `pack` or `unpack` until that is complete; `packing`'s."""
 
 MAX_DOCUMENT_NBYTES: Final = 32 << 20
-"""The largest document that is read; consolidated metadata of ten thousand arrays has about two thirds of it."""
+"""The largest document that is read; that of ten thousand arrays, consolidated, has about 20 MiB."""
 
 _MOST_LEVELS: Final = 100
 """How deep groups may lie within each other."""

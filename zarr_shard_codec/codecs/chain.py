@@ -30,7 +30,7 @@ from zarr_shard_codec.core.protocols import (
     BytesBytesCodec,
     ChunkSpec,
 )
-from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Whole
 from zarr_shard_codec.core.selection import Box, box_slices
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.errors import CorruptShardError
@@ -160,6 +160,11 @@ class CodecChain:
         return self.limits[-1]
 
     @property
+    def whole(self) -> Whole:
+        """The request for all of an object that is one such chunk; one byte too many shows that it is not."""
+        return Whole(self.max_encoded_nbytes + 1)
+
+    @property
     def batch_nbytes(self) -> int:
         """Decoded size of the chunks that are best worked on together, in bytes.
 
@@ -260,6 +265,9 @@ class CodecChain:
         CorruptShardError
             `inner_chunk_checksum_mismatch`, `inner_chunk_undecodable`, `inner_chunk_wrong_size`.
         """
+        if len(encoded) > self.max_encoded_nbytes:  # of which perhaps not even all was read, see `whole`
+            message = f"expected at most {self.max_encoded_nbytes} bytes, found {len(encoded)} or more"
+            raise CorruptShardError("inner_chunk_wrong_size", message)
         for codec, limit in zip(reversed(self.bytes_bytes), reversed(self.limits[:-1]), strict=True):
             encoded = codec.decode(encoded, max_nbytes=limit)
         return encoded
@@ -271,7 +279,7 @@ class CodecChain:
         if self.partial is not None:
             box, bounds, target = self._transposed(box, bounds, target)
             return (yield from self.partial.plan_read(box, target, bounds, extent))
-        answer = yield [WHOLE if extent is None else extent]
+        answer = yield [self.whole if extent is None else extent]
         if answer is None:
             return None
         cells = np.zeros((1,) * len(box), np.int64)
@@ -282,7 +290,7 @@ class CodecChain:
         if self.partial is not None:
             box, bounds, value = self._transposed(box, bounds, value)
             return (yield from self.partial.plan_write(box, value, bounds))
-        answer = None if covers(box, bounds) else (yield [WHOLE])
+        answer = None if covers(box, bounds) else (yield [self.whole])
         old = None if answer is None else answer[0]
         return Update([UpdateJob(self, old, box, value, bounds, 0, None)])
 

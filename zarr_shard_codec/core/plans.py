@@ -84,6 +84,11 @@ class Shard(Protocol):
         ...
 
     @property
+    def max_encoded_nbytes(self) -> int:
+        """More bytes than any sane shard has."""
+        ...
+
+    @property
     def index_location(self) -> IndexLocation:
         """Where the index stands."""
         ...

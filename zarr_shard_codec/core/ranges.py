@@ -6,7 +6,7 @@ Owns the requests of a conversation and their coalescing. Who reads them is the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 
@@ -27,7 +27,16 @@ class Suffix:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """The whole object."""
+    """The whole object.
+
+    Attributes
+    ----------
+    enough_nbytes
+        Nobody needs more bytes of it than this: a store may leave the rest unread. A file can be larger than
+        any memory without a single byte on the disk.
+    """
+
+    enough_nbytes: int = field(default=2**63 - 1, compare=False)
 
 
 WHOLE: Final = Whole()
@@ -44,7 +53,7 @@ def clamp(request: Request, nbytes: int) -> tuple[int, int]:
         return start, min(start + request.nbytes, nbytes)
     if isinstance(request, Suffix):
         return max(0, nbytes - request.nbytes), nbytes
-    return 0, nbytes
+    return 0, min(nbytes, request.enough_nbytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from zarr_shard_codec.core.plans import (
     read_index,
     within,
 )
-from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Whole
 from zarr_shard_codec.core.selection import AxisProjection, Box, box_slices, linear_chunks, project, view
 from zarr_shard_codec.errors import CorruptShardError
 
@@ -68,13 +68,16 @@ def read_shard(
         `inner_chunk_wrong_size` for the inner chunks that the box touches; `object_changed`.
     """
     if covers(box, bounds):
-        answer = yield [WHOLE if extent is None else extent]
+        sane_nbytes = shard.max_encoded_nbytes
+        answer = yield [Whole(sane_nbytes + 1) if extent is None else extent]
         if answer is None:
             return None
         (encoded,) = answer
         if extent is not None and len(encoded) < extent.nbytes:
             raise past_the_end(extent)
-        return read_held(shard, encoded, box, target, bounds)
+        if extent is not None or len(encoded) <= sane_nbytes:
+            return read_held(shard, encoded, box, target, bounds)
+        # An object that is mostly unused bytes, and perhaps larger than memory: chunk by chunk, then.
     index = yield from read_index(shard, extent)
     if index is None:
         return None

@@ -18,9 +18,9 @@ from zarr_shard_codec.core.grid import Coords, to_linear, write_order
 from zarr_shard_codec.core.index import EMPTY, ShardIndex
 from zarr_shard_codec.core.jobs import Bounds, Encoded, EncodeJob, UpdateJob
 from zarr_shard_codec.core.layout import lay_out
-from zarr_shard_codec.core.pieces import Segments, splice
-from zarr_shard_codec.core.plans import Plan, Shard, bounds_of, covers, cut_index
-from zarr_shard_codec.core.ranges import WHOLE, Buffer
+from zarr_shard_codec.core.pieces import Parts, Segments, splice
+from zarr_shard_codec.core.plans import SIZE, IndexRequest, Plan, Shard, bounds_of, covers, cut_index, deleted
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Whole
 from zarr_shard_codec.core.selection import Box, linear_chunks, project, view
 
 WriteStrategy = Literal["replace", "append", "in_place"]
@@ -98,8 +98,28 @@ def write_shard(shard: Shard, box: Box, value: np.ndarray[Any, Any], bounds: Bou
     touched = Touched.by(shard, box, value, bounds)
     if covers(box, bounds):
         return touched.in_place_of(None)
-    answer = yield [WHOLE]
+    sane_nbytes = shard.max_encoded_nbytes
+    answer = yield [Whole(sane_nbytes + 1)]
+    if answer is not None and len(answer[0]) > sane_nbytes:
+        return (yield from _keep_in_pieces(touched))
     return touched.in_place_of(None if answer is None else answer[0])
+
+
+def _keep_in_pieces(touched: Touched) -> Plan[Update]:
+    """Read what stays, chunk by chunk, of an object of mostly unused bytes, perhaps larger than memory."""
+    shard = touched.shard
+    request = IndexRequest(shard, None)
+    answer = yield [request, SIZE]
+    if answer is None:
+        raise deleted()
+    needed, table, changed = touched.needed(request.index_of(answer[0]), answer[1])
+    asked = [ByteRange(offset, nbytes) for offset, nbytes in table.tolist()]
+    answer = (yield [*asked]) if asked else []
+    if answer is None or any(len(got) != lies.nbytes for got, lies in zip(answer, asked, strict=True)):
+        raise deleted()
+    found = dict(zip(needed.tolist(), answer, strict=True))
+    kept = Parts([found[at] for at in needed[~changed].tolist()])
+    return Update(touched.jobs(found), shard, (needed[~changed], kept))
 
 
 @dataclass(frozen=True, slots=True)

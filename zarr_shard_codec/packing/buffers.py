@@ -19,7 +19,7 @@ from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
 from zarr_shard_codec.engine.run import ahead
 from zarr_shard_codec.errors import ZarrShardError
 from zarr_shard_codec.packing.report import Tally
-from zarr_shard_codec.packing.transfer import OpenShard, Transfer, open_shard, pool_for, zero_length
+from zarr_shard_codec.packing.transfer import OpenShard, Transfer, check_nbytes, open_shard, pool_for
 
 _REQUESTS: Final = 32
 """Chunks asked for, or written, at once."""
@@ -45,7 +45,7 @@ def pack_shards(transfer: Transfer) -> Iterator[Tally]:
     Raises
     ------
     CorruptShardError
-        `entry_zero_length`: a chunk has no bytes.
+        `entry_zero_length`, `inner_chunk_wrong_size`: a chunk has no bytes, or more than any has.
     StoreError
         `store_failure`.
     """
@@ -62,9 +62,9 @@ def pack_shards(transfer: Transfer) -> Iterator[Tally]:
                     yield _Chunk(shard, at, plan.source_key(chunk), None)
 
     def read(chunk: _Chunk) -> _Chunk:
-        found = transfer.source.read(chunk.key, [WHOLE])
-        if found is not None and len(found[0]) == 0:
-            raise zero_length(chunk.key)
+        found = transfer.source.read(chunk.key, [transfer.codec.inner.whole])
+        if found is not None:
+            check_nbytes(len(found[0]), transfer, chunk.key)
         return _Chunk(chunk.shard, chunk.linear, chunk.key, None if found is None else found[0])
 
     def write(gathered: tuple[Coords, list[_Chunk]]) -> Tally:
@@ -173,8 +173,7 @@ def copy_object(transfer: Transfer, coords: Coords) -> Tally:
     if key in transfer.there:
         tally.n_kept = 1
     elif (found := transfer.source.read(source_key, [WHOLE])) is not None:
-        if len(found[0]) == 0:
-            raise zero_length(source_key)
+        check_nbytes(len(found[0]), transfer, source_key)
         transfer.target.write(key, found)
         tally.n_chunks, tally.chunk_nbytes = 1, len(found[0])
     tally.passed(1, tally.chunk_nbytes)

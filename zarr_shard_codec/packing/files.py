@@ -17,7 +17,7 @@ from zarr_shard_codec.core.plans import IndexRequest
 from zarr_shard_codec.core.ranges import ByteRange
 from zarr_shard_codec.errors import PackingError, ZarrShardError
 from zarr_shard_codec.packing.report import Tally
-from zarr_shard_codec.packing.transfer import Transfer, zero_length
+from zarr_shard_codec.packing.transfer import Transfer, check_nbytes
 from zarr_shard_codec.stores import files
 from zarr_shard_codec.stores.copying import append_range
 from zarr_shard_codec.stores.local import LocalStore
@@ -29,7 +29,7 @@ def pack_shard(source: LocalStore, target: LocalStore, transfer: Transfer, shard
     Raises
     ------
     CorruptShardError
-        `entry_zero_length`: a chunk file is empty.
+        `entry_zero_length`, `inner_chunk_wrong_size`: a chunk file is empty, or too large for any chunk.
     PackingError
         `source_changed`: a chunk file was written to meanwhile.
     StoreError
@@ -60,6 +60,7 @@ def pack_shard(source: LocalStore, target: LocalStore, transfer: Transfer, shard
                         descriptor = until_complete.enter_context(target.atomic_writer(key))
                         if at_start:
                             os.lseek(descriptor, codec.index_nbytes, os.SEEK_SET)
+                    check_nbytes(size, transfer, chunk_key)
                     _append_whole(chunk_file, descriptor, size, chunk_key)
                 finally:
                     opened.close()
@@ -129,6 +130,7 @@ def copy_object(source: LocalStore, target: LocalStore, transfer: Transfer, coor
     elif (opened := source.open_object(source_key)) is not None:
         descriptor, size = opened.descriptor, opened.nbytes
         try:
+            check_nbytes(size, transfer, source_key)
             with target.atomic_writer(key) as copy:
                 _append_whole(descriptor, copy, size, source_key)
         finally:
@@ -141,8 +143,6 @@ def copy_object(source: LocalStore, target: LocalStore, transfer: Transfer, coor
 
 def _append_whole(source: int, target: int, size: int, key: str) -> None:
     """Append all of one file, of so many bytes, to another. Raises as `pack_shard`."""
-    if size == 0:
-        raise zero_length(key)
     # One byte more than there is: it comes only if the file has grown since its size was taken.
     done = append_range(source, target, 0, size + 1)
     if done != size:

@@ -95,7 +95,7 @@ def pack(
     NodeNotFoundError, NodeExistsError
         `not_found`; `target_differs`, `already_exists`: nothing was touched.
     CorruptShardError
-        `entry_zero_length`: a chunk of the source has no bytes.
+        `entry_zero_length`, `inner_chunk_wrong_size`: a chunk of the source has no bytes, or too many.
     PackingError
         `source_changed`: a chunk was written to while it was copied.
     StoreError

@@ -18,7 +18,7 @@ from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.index import ShardIndex
 from zarr_shard_codec.core.layout import lay_out
 from zarr_shard_codec.core.plans import Plan, read_index
-from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
+from zarr_shard_codec.core.ranges import Buffer, ByteRange
 from zarr_shard_codec.engine.conversations import converse
 from zarr_shard_codec.engine.pool import waiting_pool, working_pool
 from zarr_shard_codec.errors import CorruptShardError, PackingError
@@ -65,6 +65,13 @@ class Transfer:
     def grid(self) -> ShardGrid:
         """Which chunks lie in which shard."""
         return ShardGrid.of(self.plan.sharded, self.chain, self.codec)
+
+    @property
+    def most_nbytes(self) -> int | None:
+        """The most bytes of an object of the source that is one chunk; None for shards, which may waste."""
+        if self.plan.action == "pack":
+            return self.codec.inner.max_encoded_nbytes
+        return None if self.chain.reads_partially else self.chain.max_encoded_nbytes
 
     def index_of(self, nbytes: np.ndarray[Any, Any]) -> Buffer:
         """Encode the index of a new shard: sizes by linear index, 0 where there is no chunk."""
@@ -121,7 +128,7 @@ def open_shard(store: Store, key: str, chain: CodecChain, codec: ShardingCodec) 
         the shard raises.
     """
     if chain.bytes_bytes:
-        found = store.read(key, [WHOLE])
+        found = store.read(key, [chain.whole])
         if found is None:
             return None
         try:
@@ -160,9 +167,23 @@ def pool_for(store: Store) -> Callable[[], ThreadPoolExecutor]:
     return waiting_pool if waits_for_network(store) else working_pool
 
 
-def zero_length(key: str) -> CorruptShardError:
-    """The error for a chunk without a byte, which no codec writes, and no shard can hold."""
-    return CorruptShardError(
+def check_nbytes(nbytes: int, transfer: Transfer, key: str) -> None:
+    """Refuse an object of the source that no chunk can be.
+
+    Raises
+    ------
+    CorruptShardError
+        `entry_zero_length`: it has no byte, which no codec writes, and no shard can hold;
+        `inner_chunk_wrong_size`: more than any encoded chunk has, so that a file of a terabyte that takes no
+        room cannot fill a disk.
+    """
+    most = transfer.most_nbytes
+    if most is not None and nbytes > most:
+        message = f"expected an encoded chunk of at most {most} bytes, found {nbytes} or more"
+        raise CorruptShardError("inner_chunk_wrong_size", message, key=key)
+    if nbytes:
+        return
+    raise CorruptShardError(
         "entry_zero_length",
         "expected an encoded chunk, found an object of 0 bytes",
         key=key,
