@@ -118,3 +118,14 @@ def test_every_selection_gives_and_sets_what_the_host_alone_would(tmp_path_facto
     if plain in outcome:
         assert ours in outcome
         assert np.array_equal(zarr.open_array(our_store)[...], plain[...])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_selection_of_nothing_sets_nothing(way):
+    """An empty slice beside a list of indices, of which the host makes a chunk with nothing selected."""
+    store = zarr.storage.MemoryStore()
+    with WAYS[way]():
+        made = zarr.create_array(store, shape=(1, 2, 1), dtype="int32", shards=(1, 3, 1), chunks=(1, 1, 1))
+        array = zarr.open_array(made.store_path)
+    array.oindex[0, slice(2, 1), [0, 0]] = -5
+    assert not array[...].any()

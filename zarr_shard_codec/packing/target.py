@@ -17,8 +17,8 @@ from zarr_shard_codec.array.nodes import PACKING_MARKER, V3_DOCUMENT, Node, find
 from zarr_shard_codec.errors import MetadataError, NodeExistsError
 from zarr_shard_codec.packing.tree import TreePlan
 from zarr_shard_codec.stores.local import LocalStore
-from zarr_shard_codec.stores.temporary import is_temporary
 from zarr_shard_codec.stores.protocols import Store, require_writable
+from zarr_shard_codec.stores.temporary import is_temporary
 
 _EXPLANATION: Final = (
     "The Zarr data here are not complete yet. Run the same command again to go on, or delete the folder."

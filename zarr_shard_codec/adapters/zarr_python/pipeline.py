@@ -78,7 +78,7 @@ class ShardPipeline(BatchedCodecPipeline):
         writes = writing.prepare(self.chains, batch, value, drop_axes)
         if writes is None:
             await self._write_by_host(batch, value, drop_axes)
-        elif writes:
+        else:
             await writing.write_async(writes, self.settings, config.get("async.concurrency"))
 
     async def _write_by_host(self, batch: Sequence[Any], value: Any, drop_axes: tuple[int, ...]) -> None:

@@ -165,6 +165,9 @@ def write(writes: Sequence[Write], settings: WriteSettings) -> None:
     CorruptShardError, StoreError
         As `engine.writing.write_objects`.
     """
+    writes = _of_something(writes)
+    if not writes:
+        return
     store = own_store(writes[0].setter, durable=settings.durable)
     if store is not None:
         try:
@@ -178,6 +181,11 @@ def write(writes: Sequence[Write], settings: WriteSettings) -> None:
         with turn(name_of(one.setter)):
             host = SyncObjects({one.key: one.setter}, versions.coalescing(one.config))
             write_objects(host, [one.task()])
+
+
+def _of_something(writes: Sequence[Write]) -> list[Write]:
+    # The host also names chunks of which a selection takes nothing.
+    return [one for one in writes if one.value.size]
 
 
 def _write_by_engine(store: Store, writes: Sequence[Write], settings: WriteSettings) -> None:
@@ -194,6 +202,9 @@ def _write_by_engine(store: Store, writes: Sequence[Write], settings: WriteSetti
 
 async def write_async(writes: Sequence[Write], settings: WriteSettings, concurrency: int) -> None:
     """Write chunks of one array without holding up the event loop. Raises as `write`."""
+    writes = _of_something(writes)
+    if not writes:
+        return
     store = own_store(writes[0].setter, durable=settings.durable)
     if store is not None:
         try:
