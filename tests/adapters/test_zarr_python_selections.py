@@ -108,7 +108,11 @@ def test_every_selection_gives_and_sets_what_the_host_alone_would(tmp_path_facto
     assert np.shape(found) == np.shape(expected)
     assert np.array_equal(found, expected)
 
-    value = data.draw(st.sampled_from(["scalar", "block"]))
+    numbers = np.arange(np.prod(shape)).reshape(shape)
+    places = indexer(zarr.create_array(zarr.storage.MemoryStore(), data=numbers), kind)[selection]
+    # Of an element that is named twice nobody says which value it gets.
+    once = np.unique(places).size == np.size(places)
+    value = data.draw(st.sampled_from(["scalar", "block"] if once else ["scalar"]))
     written = -5 if value == "scalar" else -1 - np.arange(np.size(expected)).reshape(np.shape(expected))
     outcome = []
     for array in (plain, ours):

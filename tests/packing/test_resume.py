@@ -20,8 +20,8 @@ from zarr_shard_codec.errors import NodeExistsError, PackingError
 from zarr_shard_codec.packing import pack, unpack
 from zarr_shard_codec.stores import copying
 from zarr_shard_codec.stores.local import LocalStore
-from zarr_shard_codec.stores.temporary import is_temporary
 from zarr_shard_codec.stores.memory import MemoryStore
+from zarr_shard_codec.stores.temporary import is_temporary
 
 SLOW = """
 import sys, time
