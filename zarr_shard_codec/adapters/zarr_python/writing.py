@@ -165,11 +165,7 @@ def write(writes: Sequence[Write], settings: WriteSettings) -> None:
     CorruptShardError, StoreError
         As `engine.writing.write_objects`.
     """
-<<<<<<< Updated upstream
     writes = _of_something(writes)
-=======
-    writes = [one for one in writes if one.value.size]  # the host hands down what an empty slice touches
->>>>>>> Stashed changes
     if not writes:
         return
     store = own_store(writes[0].setter, durable=settings.durable)
@@ -206,11 +202,7 @@ def _write_by_engine(store: Store, writes: Sequence[Write], settings: WriteSetti
 
 async def write_async(writes: Sequence[Write], settings: WriteSettings, concurrency: int) -> None:
     """Write chunks of one array without holding up the event loop. Raises as `write`."""
-<<<<<<< Updated upstream
     writes = _of_something(writes)
-=======
-    writes = [one for one in writes if one.value.size]  # the host hands down what an empty slice touches
->>>>>>> Stashed changes
     if not writes:
         return
     store = own_store(writes[0].setter, durable=settings.durable)
