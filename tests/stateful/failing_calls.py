@@ -20,7 +20,7 @@ FAULTS = st.sampled_from(
     + [
         (kind, step, part)
         for part in range(0, 257, 8)
-        for step in (1, 1, 1, 2, 3, 4, 6)
+        for step in (1, 1, 1, 1, 2, 3, 5)
         for kind in ("killed", "killed", "full")
     ]
 )
