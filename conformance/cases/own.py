@@ -38,6 +38,7 @@ def drafts() -> Iterator[Draft]:
                 inner_chunk_shape=(2, 4),
                 codecs=[LITTLE, CRC32C],
                 chunk_order=order,
+                lock=None,  # the lock's file is no part of an array
             )
             array[...] = values
             files = read_files(Path(folder))

@@ -64,7 +64,9 @@ def _resident_nbytes() -> int:
 
 
 def _peak_nbytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not `ru_maxrss`: a process takes that over from the one that started it.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split(maxsplit=1)[0]) * 1024
 
 
 class Result(NamedTuple):
