@@ -105,9 +105,11 @@ def test_random_bytes_are_no_index(before, behind):
     """Nothing is found in them; and a shard among them is found only where its offsets are right."""
     codec = _codec(codecs=(LITTLE, ZSTD))
     whole = codec.encode(np.arange(1, 9, dtype="int32"))
+    chunk_nbytes = int(codec.read_index(whole).entries[0, 1])
     assert _find(codec, before + behind) is None
     assert _find(codec, whole + before).end == len(whole)
-    if before:
+    # Moved by whole inner chunks, the index has chunks where it says, as if one of them were damaged.
+    if len(before) % chunk_nbytes:
         assert _find(codec, before + whole + behind) is None
 
 

@@ -69,9 +69,14 @@ def run_and_kill(verb, source, target, enough):
     """Start a run in a process of its own and kill it when `enough(target)`."""
     process = subprocess.Popen([sys.executable, "-c", SLOW, verb, source, target])
     deadline = time.monotonic() + 60
-    while not enough(target):
+    while True:
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < deadline
+        process.send_signal(signal.SIGSTOP)  # what is enough now must still be so when it dies
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        if enough(target):
+            break
+        process.send_signal(signal.SIGCONT)
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
