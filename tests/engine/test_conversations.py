@@ -20,7 +20,7 @@ from zarr_shard_codec.array.opening import open as open_array
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.index import ShardIndex
 from zarr_shard_codec.core.ranges import WHOLE, ByteRange, Suffix
-from zarr_shard_codec.engine import conversations
+from zarr_shard_codec.engine import conversations, known_chunks
 from zarr_shard_codec.engine.conversations import converse
 from zarr_shard_codec.engine.index_cache import IndexCache
 from zarr_shard_codec.errors import CorruptShardError, StoreError
@@ -42,7 +42,7 @@ class Watched:
 
     def __init__(self, opened, reads, between):
         self._opened, self._reads, self._between = opened, reads, between
-        self.identity, self.close = opened.identity, opened.close
+        self.identity, self.rely, self.close = opened.identity, opened.rely, opened.close
         self.nbytes, self.version = opened.nbytes, opened.version
 
     def read(self, requests):
@@ -77,6 +77,7 @@ def indexes(monkeypatch):
     """Indexes of this test alone."""
     kept = IndexCache()
     monkeypatch.setattr(conversations, "INDEXES", kept)
+    monkeypatch.setattr(known_chunks, "INDEXES", kept)
     return kept
 
 

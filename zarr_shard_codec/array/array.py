@@ -27,6 +27,7 @@ from zarr_shard_codec.core.patching import Append, Overwrite
 from zarr_shard_codec.core.plans import Plan, bounds_of
 from zarr_shard_codec.core.selection import Box, new_block, parse_selection, project, view
 from zarr_shard_codec.core.writing import Update
+from zarr_shard_codec.engine.known_chunks import KnownChunks
 from zarr_shard_codec.engine.run import ReadTask, read_objects
 from zarr_shard_codec.engine.writing import (
     WriteTask,
@@ -90,6 +91,7 @@ class ShardedArray:
         self.durable: Final = durable
         self.lock: Final = lock
         self.chain: Final[CodecChain] = metadata.chain.with_chunk_order(chunk_order)
+        self._known_chunks: Final = KnownChunks.of(self.store, self.chain)
         check_write_options(write_strategy, durable, lock)
         if mode == "r+":
             check_strategy(write_strategy, self.store, self.chain)
@@ -204,6 +206,11 @@ class ShardedArray:
         StoreError
             `store_failure`.
         """
+        if self._known_chunks is not None:
+            metadata = self.metadata
+            found = self._known_chunks.read(selection, metadata.shape, metadata.dtype, self.shard_key)
+            if found is not None:
+                return found
         wanted = parse_selection(selection, self.shape)
         block = new_block(wanted.box, self.dtype)
         read_objects(self.store, self._read_tasks(wanted.box, block))

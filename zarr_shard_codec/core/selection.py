@@ -174,6 +174,40 @@ def _integer(item: Any, size: int, axis: int) -> int:
     return value % size
 
 
+def single_chunk(
+    selection: object, shape: Sequence[int], chunk_shape: Sequence[int]
+) -> tuple[list[int], tuple[slice | int, ...]] | None:
+    """See whether a selection lies within one chunk of a regular grid: the question of small reads.
+
+    Returns
+    -------
+    tuple or None
+        The chunk's coordinates, and what NumPy is to pick from it. None: several chunks, none, or a selection
+        that has to be looked at more closely.
+    """
+    if type(selection) is not tuple or len(selection) != len(shape):
+        return None
+    coords: list[int] = []
+    within: list[slice | int] = []
+    for item, size, chunk_size in zip(selection, shape, chunk_shape, strict=True):
+        if type(item) is slice:
+            try:
+                start, stop, step = item.indices(size)
+            except (TypeError, ValueError):
+                return None
+            at, low = divmod(start, chunk_size)
+            if step != 1 or not start < stop <= start - low + chunk_size:
+                return None
+            within.append(slice(low, low + stop - start))
+        elif type(item) is int and 0 <= item < size:
+            at, low = divmod(item, chunk_size)
+            within.append(low)
+        else:
+            return None
+        coords.append(at)
+    return coords, tuple(within)
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Neighbouring chunks along one axis, of each of which the same part is wanted.

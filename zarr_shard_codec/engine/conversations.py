@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from zarr_shard_codec.core.index import ShardIndex
 from zarr_shard_codec.core.plans import IndexRequest, Plan, Size
-from zarr_shard_codec.core.ranges import Buffer, Cut, Request, merge
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Cut, Request, merge
 from zarr_shard_codec.engine.index_cache import INDEXES
 from zarr_shard_codec.errors import CorruptShardError, ZarrShardError
 from zarr_shard_codec.stores.protocols import (
@@ -29,6 +30,8 @@ from zarr_shard_codec.stores.protocols import (
 
 T = TypeVar("T")
 
+_NOTHING: Final = (ByteRange(0, 0),)
+"""Read to see whether an object is in the state that was relied on."""
 _PAUSES: Final = (0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
 """Seconds to wait before an object that was just being changed is read again, and again."""
 
@@ -71,26 +74,26 @@ def converse_seen(plan: Callable[[], Plan[T]], store: Store, key: str) -> tuple[
     """As `converse`; and what state it saw."""
     for pause in pauses():
         opened: StoredObject | None = None
-        asked = False
+        turn: _Turn | None = None
         conversation = plan()
         try:
-            requests = next(conversation)
-            asked = True
-            if opens_objects(store):
+            requests, end = _send(conversation, None)
+            if end is None and opens_objects(store):
                 opened = store.open_object(key)
-            while True:
+            while end is None:
                 turn = _Turn(requests, store, opened)
                 buffers: Sequence[Buffer] | None
                 if opened is not None:
                     buffers = opened.read(turn.merged) if turn.merged else ()
                 else:
                     buffers = None if opens_objects(store) else store.read(key, turn.merged)
-                requests = conversation.send(turn.answer(buffers))
-        except StopIteration as done:
-            result: T = done.value
-            return result, _seen(opened, asked=asked)
+                requests, end = _send(conversation, turn.answer(buffers))
+            if opened is not None and turn is not None and turn.is_unseen:
+                opened.read(_NOTHING)
+            result: T = end.value
+            return result, _seen(opened, asked=turn is not None)
         except ZarrShardError as error:
-            if pause is None or not may_be_in_change(error, store, key, _seen(opened, asked=asked)):
+            if pause is None or not may_be_in_change(error, store, key, _seen(opened, asked=True)):
                 raise error.at(key=key) from error.__cause__
         finally:
             if opened is not None:
@@ -110,27 +113,37 @@ async def converse_seen_async(plan: Callable[[], Plan[T]], store: AsyncStore, ke
 
     for pause in pauses():
         opened = store.open_object(key) if opens_remote_objects(store) else None
+        turn: _Turn | None = None
         conversation = plan()
-        asked = False
         try:
-            requests = next(conversation)
-            asked = True
-            while True:
+            requests, end = _send(conversation, None)
+            while end is None:
                 turn = _Turn(requests, store, opened)
                 buffers: Sequence[Buffer] | None
                 if opened is not None:
                     buffers = await opened.read_async(turn.merged) if turn.merged else ()
                 else:
                     buffers = await store.read_async(key, turn.merged)
-                requests = conversation.send(turn.answer(buffers))
-        except StopIteration as done:
-            result: T = done.value
-            return result, _seen(opened, asked=asked)
+                requests, end = _send(conversation, turn.answer(buffers))
+            if opened is not None and turn is not None and turn.is_unseen:
+                await opened.read_async(_NOTHING)
+            result: T = end.value
+            return result, _seen(opened, asked=turn is not None)
         except ZarrShardError as error:
             if pause is None or opened is None or error.reason != "object_changed":
                 raise error.at(key=key) from error.__cause__
         await asyncio.sleep(pause)
     raise AssertionError("the last pause is None")
+
+
+def _send(
+    conversation: Plan[T], answer: Sequence[Any] | None
+) -> tuple[Sequence[Request | IndexRequest | Size], StopIteration | None]:
+    """Give an answer (None at first), and get the next requests, or the end, which has the result."""
+    try:
+        return conversation.send(answer), None
+    except StopIteration as end:
+        return (), end
 
 
 def pauses() -> Iterator[float | None]:
@@ -167,13 +180,14 @@ def _seen(opened: StoredObject | None, *, asked: bool) -> Seen:
 class _Turn:
     """One turn of a conversation: what is left to read of what the plan asks, and the answer."""
 
-    __slots__ = ("_cuts", "_known", "_n_requests", "merged")
+    __slots__ = ("_cuts", "_known", "_n_requests", "_relies", "merged")
 
     def __init__(
         self, requests: Sequence[Request | IndexRequest | Size], store: Store, opened: StoredObject | None
     ) -> None:
         self._n_requests = len(requests)
         self._known: dict[int, Any] = {}
+        self._relies = False
         identity = None if opened is None else opened.identity
         plain: list[Request] = []
         for at, request in enumerate(requests):
@@ -181,11 +195,13 @@ class _Turn:
                 self._known[at] = None if opened is None else opened.nbytes
             elif isinstance(request, IndexRequest):
                 known = None if identity is None else INDEXES.get(identity, request.shard, request.extent)
-                if known is not None:
+                if opened is not None and known is not None:
+                    opened.rely()
+                    self._relies = True
                     self._known[at] = known
                     continue
-                if identity is not None:
-                    request.keep = partial(INDEXES.put, identity, request.shard, request.extent)
+                if opened is not None:
+                    request.keep = partial(_keep, opened, request)
                 plain.append(request.lies)
             else:
                 plain.append(request)
@@ -194,6 +210,11 @@ class _Turn:
         self._cuts: list[Cut]
         self.merged, self._cuts = merge(plain, largest_gap=knobs.largest_gap, largest_read=knobs.largest_read)
 
+    @property
+    def is_unseen(self) -> bool:
+        """Whether the answer is of the state in which the object was last seen, unconfirmed by any read."""
+        return self._relies and not self.merged
+
     def answer(self, buffers: Sequence[Buffer] | None) -> list[Any] | None:
         if buffers is None:
             return None
@@ -201,3 +222,9 @@ class _Turn:
         if not self._known:
             return list(found)
         return [self._known[at] if at in self._known else next(found) for at in range(self._n_requests)]
+
+
+def _keep(opened: StoredObject, request: IndexRequest, index: ShardIndex) -> None:
+    identity = opened.identity  # now known of objects behind a network, too
+    if identity is not None:
+        INDEXES.put(identity, request.shard, request.extent, index)

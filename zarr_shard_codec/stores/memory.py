@@ -36,6 +36,9 @@ class HeldBytes:
         """How many they are."""
         return len(self.version)
 
+    def rely(self) -> None:
+        """Nothing is to be done: bytes stay what they are."""
+
     def read(self, requests: Sequence[Request]) -> list[Buffer]:
         """One view a request, in order."""
         view = memoryview(self.version)

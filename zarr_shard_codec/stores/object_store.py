@@ -21,7 +21,15 @@ from zarr_shard_codec.core.ranges import Buffer, Request
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores.keys import check_key, check_prefix
 from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo, Version
-from zarr_shard_codec.stores.remote_object import Answer, RemoteObject, Reply, UnsteadyError, ask_one
+from zarr_shard_codec.stores.remote_object import (
+    Answer,
+    NoStates,
+    RemoteObject,
+    Reply,
+    States,
+    UnsteadyError,
+    ask_one,
+)
 
 _PARALLEL: Final = 16
 """So many requests of one call are under way at once. The threads of the sync half wait, they don't work."""
@@ -64,6 +72,7 @@ class ObjectStore:
         self._store = store
         self._is_http = isinstance(store, self._obstore.store.HTTPStore)
         self.conditional = not (self._is_http or isinstance(store, self._obstore.store.LocalStore))
+        self.states: Final[States] = States() if self.conditional else NoStates()
         errors = self._obstore.exceptions
         self._refusals = (errors.GenericError, errors.NotSupportedError)
 

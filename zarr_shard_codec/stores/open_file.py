@@ -37,13 +37,15 @@ class OpenFile:
         What `fstat` says of it.
     """
 
-    __slots__ = ("_root", "_status", "descriptor", "key")
+    __slots__ = ("_root", "_status", "descriptor", "identity", "key")
 
     def __init__(self, root: str, key: str, descriptor: int, status: os.stat_result) -> None:
         self._root = root
         self.key = key
         self.descriptor = descriptor
         self._status = status
+        self.identity: Final = self._identity()
+        """The file, and when it was last changed; None if that was a moment ago. See `StoredObject`."""
 
     @property
     def nbytes(self) -> int:
@@ -56,15 +58,14 @@ class OpenFile:
         status = self._status
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
-    @property
-    def identity(self) -> Hashable | None:
-        """The file, and when it was last changed; None if that was a moment ago.
+    def rely(self) -> None:
+        """Nothing is to be done: an open file stays what it is."""
 
-        Two writes within one tick of the file system's clock leave the same time behind, and a new file
-        may get the number of a deleted one. So a file is only known for sure once its time is in the past.
-        Tools that unpack and copy files set the time of the last write to what they like; not so that of
-        the last change (Windows, where this is the time of creation, has to believe the former).
-        """
+    def _identity(self) -> Hashable | None:
+        # Two writes within one tick of the file system's clock leave the same time behind, and a new file
+        # may get the number of a deleted one. So a file is only known for sure once its time is in the past.
+        # Tools that unpack and copy files set the time of the last write to what they like; not so that of
+        # the last change (Windows, where this is the time of creation, has to believe the former).
         status = self._status
         changed = max(status.st_mtime_ns, status.st_ctime_ns)
         settled = _SETTLED_NS if changed % 1_000_000_000 else _SETTLED_COARSE_NS

@@ -84,7 +84,14 @@ class StoredObject(Protocol):
 
     @property
     def identity(self) -> Hashable | None:
-        """Equal for two that hold the same bytes, and for no others; None where that is not certain."""
+        """Equal for two that hold the same bytes, and for no others; None where that is not certain.
+
+        Before the first read of an object behind a network: that of the state in which it was last seen.
+        """
+        ...
+
+    def rely(self) -> None:
+        """Take the state that `identity` names for this object's: a read that finds another one fails."""
         ...
 
     @property

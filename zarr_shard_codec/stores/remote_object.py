@@ -5,7 +5,7 @@ Owns conversations that know no network, so that the sync and the async half of 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, Suffix, clamp
@@ -20,6 +20,8 @@ Reply: TypeAlias = tuple[Any, Buffer] | Exception
 """What obstore knows of the object, and the bytes; or the exception by which it refused."""
 Conversation: TypeAlias = Generator[Options, Reply, Answer]
 
+_KNOWN_STATES: Final = 1 << 16
+"""So many objects' states are kept; then they are learnt anew."""
 _LAST: Final = 2**63 - 1
 """No object is larger than this, in bytes, and obstore's numbers end soon after."""
 
@@ -35,6 +37,41 @@ class Asking(Protocol):
         """As `ask`, without a thread."""
         ...
 
+    @property
+    def states(self) -> States:
+        """In which states objects were seen."""
+        ...
+
+
+class States:
+    """In which state each object of a store was last seen, if its states can be told apart for sure."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, State] = {}
+
+    def get(self, key: str) -> State | None:
+        """The last one; None if there is none to rely on."""
+        return self._known.get(key)
+
+    def put(self, key: str, state: State) -> None:
+        """Note a state, if it has a tag that another state can't have, too."""
+        if not state[0] or state[0].startswith("W/"):
+            return
+        if len(self._known) >= _KNOWN_STATES and key not in self._known:
+            self._known.clear()
+        self._known[key] = state
+
+    def forget(self, key: str) -> None:
+        """It is another one now."""
+        self._known.pop(key, None)
+
+
+class NoStates(States):
+    """Of a store whose tags prove nothing: made from times, by whole seconds perhaps."""
+
+    def put(self, key: str, state: State) -> None:
+        """Note nothing."""
+
 
 class RemoteObject:
     """The state of an object that the first read finds: later reads that find another one fail.
@@ -49,8 +86,6 @@ class RemoteObject:
 
     __slots__ = ("_key", "_state", "_store", "version")
 
-    identity: None = None
-    """Known only after a request that could have asked for the index as well."""
     nbytes: None = None
 
     def __init__(self, store: Asking, key: str) -> None:
@@ -58,6 +93,18 @@ class RemoteObject:
         self._key = key
         self._state: State | None = None
         self.version: tuple[tuple[str, str], ...] | None = None
+
+    @property
+    def identity(self) -> Hashable | None:
+        """The state, or before the first read that in which the object was last seen: see `rely`."""
+        states = self._store.states
+        state = states.get(self._key)
+        return None if state is None or self._state not in (None, state) else (states, self._key, state)
+
+    def rely(self) -> None:
+        """From now on take the state in which the object was last seen for its state."""
+        if self._state is None:
+            self._state = self._store.states.get(self._key)
 
     def read(self, requests: Sequence[Request]) -> list[Buffer] | None:
         """As `ObjectStore.read`; `object_changed` if it is not what it was."""
@@ -72,16 +119,20 @@ class RemoteObject:
 
     def _accept(self, answers: Sequence[Answer] | None) -> list[Buffer] | None:
         if answers is None:
+            self._store.states.forget(self._key)
             if self._state is not None:
                 raise UnsteadyError(self._key)
             return None
         for _, state in answers:
             if self._state is None:
                 self._state = state
+                self._store.states.put(self._key, state)
+            if state != self._state:
+                self._store.states.forget(self._key)
+                raise UnsteadyError(self._key)
+            if self.version is None:
                 known = zip(("e_tag", "version"), state, strict=False)
                 self.version = tuple((name, value) for name, value in known if value is not None)
-            if state != self._state:
-                raise UnsteadyError(self._key)
         return [data for data, _ in answers]
 
 

@@ -1,0 +1,112 @@
+"""One inner chunk of a shard whose index is known: the short way of small reads.
+
+Owns nothing of the format. It takes the steps of a plan without the plan, its driver and its jobs, which cost
+more than reading and decoding a small chunk does. Whatever is not as it nearly always is (no index at hand,
+an empty or a broken entry, bytes that do not decode) it leaves to them, and to their errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from zarr_shard_codec.codecs.chain import CodecChain
+from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
+from zarr_shard_codec.core.grid import to_linear
+from zarr_shard_codec.core.selection import single_chunk
+from zarr_shard_codec.engine.index_cache import INDEXES
+from zarr_shard_codec.errors import ZarrShardError
+from zarr_shard_codec.stores.protocols import OpeningStore, Store, opens_objects
+
+
+@dataclass(frozen=True, slots=True)
+class KnownChunks:
+    """Reads of one inner chunk from the shards of an array.
+
+    Attributes
+    ----------
+    store
+        Where the shards are.
+    shard
+        The sharding codec.
+    """
+
+    store: OpeningStore
+    shard: ShardingCodec
+
+    @classmethod
+    def of(cls, store: Store, chain: CodecChain) -> Self | None:
+        """Make one, if the short way may be open: no codec around the shard, chunks that are no shards."""
+        shard = chain.array_bytes
+        if chain.array_array or chain.bytes_bytes or not isinstance(shard, ShardingCodec):
+            return None
+        return cls(store, shard) if opens_objects(store) and not shard.inner.reads_partially else None
+
+    def read(
+        self,
+        selection: object,
+        shape: Sequence[int],
+        dtype: np.dtype[Any],
+        key_of: Callable[[Sequence[int]], str],
+    ) -> Any:
+        """Read a selection of the array; None where the short way is not open.
+
+        Parameters
+        ----------
+        selection
+            As the user wrote it.
+        shape, dtype
+            The array's.
+        key_of
+            Makes the key of a shard from its coordinates.
+        """
+        single = single_chunk(selection, shape, self.shard.config.inner_chunk_shape)
+        if single is None:
+            return None
+        pairs = [divmod(at, count) for at, count in zip(single[0], self.shard.chunks_per_shard, strict=True)]
+        chunk = self.chunk(key_of([at for at, _ in pairs]), [at for _, at in pairs])
+        if chunk is None:
+            return None
+        part = chunk[single[1]]
+        if part.ndim == 0 or (part.size == chunk.size and chunk.flags.writeable and chunk.dtype == dtype):
+            return part
+        return np.array(part, dtype, order="C")
+
+    def chunk(self, key: str, coords: Sequence[int]) -> np.ndarray[Any, Any] | None:
+        """Read and decode one inner chunk; None where the short way is not open.
+
+        Parameters
+        ----------
+        key
+            The shard's.
+        coords
+            The inner chunk's coordinates in the shard, within it.
+
+        Returns
+        -------
+        ndarray or None
+            As `decode` of the codec chain gives it: new memory, if it may be written to.
+        """
+        shard = self.shard
+        try:
+            opened = self.store.open_object(key)
+            if opened is None:
+                return None
+            try:
+                identity = opened.identity
+                index = None if identity is None else INDEXES.get(identity, shard, None)
+                lies = None if index is None else index.entry(to_linear(coords, shard.chunks_per_shard))
+                if lies is None or lies.nbytes > shard.inner.max_encoded_nbytes:
+                    return None
+                opened.rely()
+                buffers = opened.read([lies])
+            finally:
+                opened.close()
+            if buffers is None or len(buffers[0]) != lies.nbytes:
+                return None
+            return shard.inner.decode(buffers[0])
+        except ZarrShardError:
+            return None
