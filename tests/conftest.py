@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-import threading
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores.memory import MemoryStore
+
+sys.path.append(str(Path(__file__).parent))
+
+from s3_server import s3_server
 
 # No deadline: on a busy machine a clock says nothing about us.
 settings.register_profile(
@@ -93,40 +98,8 @@ def forbidden_store():
     return ForbiddenStore
 
 
-class _OneAtATime:
-    """An application that answers one request after the other.
-
-    moto looks at a condition first and puts the object later; S3 does both at once.
-    """
-
-    def __init__(self, app):
-        self._app, self._turn = app, threading.Lock()
-
-    def __call__(self, environ, start_response):
-        with self._turn:
-            return list(self._app(environ, start_response))
-
-
 @pytest.fixture(scope="session")
 def s3_environment() -> Iterator[None]:
     """A server of the S3 protocol on loopback, and the environment that leads obstore there."""
-    import boto3
-    from moto.moto_server import threaded_moto_server
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    with pytest.MonkeyPatch.context() as patch:
-        plain = threaded_moto_server.DomainDispatcherApplication
-        patch.setattr(
-            threaded_moto_server, "DomainDispatcherApplication", lambda create: _OneAtATime(plain(create))
-        )
-        server.start()
-        host, port = server.get_host_and_port()
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ALLOW_HTTP", "true")
-        patch.setenv("AWS_ACCESS_KEY_ID", "nobody")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
-        patch.setenv("AWS_REGION", "us-east-1")
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="arrays")
+    with s3_server():
         yield
-    server.stop()

@@ -32,6 +32,25 @@ RATIOS: Final[dict[str, dict[str, dict[Operation, float]]]] = {
 }
 """By edge of the inner chunk, codec, operation."""
 
+STRATEGY_RATIOS: Final = {"replace": 2.0, "append": 20.0, "in_place": 20.0}
+"""Of one inner chunk of 64 KiB written into a shard of 4 MiB."""
+
+HOSTED_RATIOS: Final[dict[str, dict[str, dict[str, float]]]] = {
+    edge: {
+        "read": {"zarr-python": whole, "zarrs": 1.0},
+        "write": {"zarr-python": whole, "zarrs": 1.0},
+        "chunk": {"zarr-python": 3.0, "zarrs": 3.0},
+        "chunk_write": {"zarr-python": 3.0, "zarrs": 3.0},
+    }
+    for edge, whole in (("32", 1.5), ("16", 3.0))
+}
+"""Of zarr-python with this package, to each pipeline that it has without: by edge, operation, pipeline."""
+
+CONTENTION_RATIO: Final = 0.5
+"""Of one writer's throughput, that many writers of the same shards keep together."""
+LOCK_SECONDS: Final = 20e-6
+"""A lock taken and let go that nobody else wants."""
+
 _COLUMN: Final = {"image": "64"}
 """Data whose inner chunks are no cubes, and whose column is not that of their edge."""
 

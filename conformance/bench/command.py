@@ -5,23 +5,17 @@ Owns the options and the order of things.
 
 from __future__ import annotations
 
-import datetime as dt
-import tempfile
-from contextlib import ExitStack
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from conformance.bench import machine
-from conformance.bench.matrix import Case, matching, matrix, pick, quick_cells
-from conformance.bench.memory import measure_memory, memory_cases
-from conformance.bench.results import Results, regressions
-from conformance.bench.rounds import run_cases
-from conformance.bench.scaling import measure_growth, measure_million
-from conformance.bench.subjects import NAMES, Description, version_of
+from conformance.bench.regressions import Regression, regressions
+from conformance.bench.results import Results
+from conformance.bench.session import all_cells, cells_in_brief, matching, measure
 from conformance.bench.table import show, show_regressions
-from conformance.bench.workers import LIMIT, Worker
 
 ROUNDS = 7
 QUICK_ROUNDS = 3
@@ -45,7 +39,9 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 @click.option("--json", "target", type=_FILE, help="Save the results.")
 @click.option("--plot", type=_FILE, help="Draw the chart (PNG or SVG), and growth beside it as NAME-growth.")
 @click.option(
-    "--check", type=_EXISTING, help="Fail if a cell's ratio is less than half of that in this file."
+    "--check",
+    type=_EXISTING,
+    help="Fail if a cell's ratio is less than half of that in this file, also when it is measured again.",
 )
 def command(
     *,
@@ -68,7 +64,9 @@ def command(
         given = None if source is None else Results.load(source)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-    results = given or _measure(quick, only, rounds or (QUICK_ROUNDS if quick else ROUNDS), folder)
+    rounds = rounds or (QUICK_ROUNDS if quick else ROUNDS)
+    whole = only is None and not quick
+    results = given or measure(_chosen(quick, only), rounds, folder, whole=whole)
     show(results, console)
     if target is not None:
         results.save(target)
@@ -79,50 +77,32 @@ def command(
         if results.growth:
             draw_growth(results, plot.with_stem(f"{plot.stem}-growth"))
     if before is not None:
-        slower = regressions(results.cells, before.cells)
+        again = None if given else partial(measure, rounds=ROUNDS, folder=folder, whole=False)
+        slower = _slower(results, before, again)
         show_regressions(slower, console)
         if slower:
             click.get_current_context().exit(SLOWER)
 
 
-def _measure(quick: bool, only: str | None, rounds: int, folder: Path | None) -> Results:
-    cases = matrix()
-    if quick:
-        cases = pick(cases, quick_cells(cases))
+def _chosen(quick: bool, only: str | None) -> set[str]:
+    cells = cells_in_brief() if quick else all_cells()
     if only is not None:
-        cases = pick(cases, matching(cases, only))
-        if not cases:
+        cells &= matching(only)
+        if not cells:
             raise click.UsageError(f"no cell's name contains {only!r}")
-    progress = Console(stderr=True, highlight=False)
+    return cells
 
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=folder)))
-        names = [name for name in NAMES if version_of(name) is not None]
-        workers = {name: Worker(name) for name in [*names, LIMIT]}
-        for worker in workers.values():
-            stack.callback(worker.close)
-        subjects = [
-            Description(name, version_of(name), workers[name].call("setup") if name in workers else None)
-            for name in NAMES
-        ]
 
-        def announce(case: Case) -> None:
-            progress.print(f"{case.name}: {', '.join(case.operations)}")
-
-        cells = run_cases(cases, workers, rounds, scratch, announce)
-        whole = only is None and not quick
-        if whole:
-            progress.print("memory, a million inner chunks, growth")
-        return Results(
-            date=dt.datetime.now(dt.UTC).date().isoformat(),
-            machine=machine.describe(scratch),
-            subjects=subjects,
-            rounds=rounds,
-            cells=cells,
-            memory=measure_memory(memory_cases(cases), names, scratch) if whole else [],
-            requirements=measure_million(scratch) if whole else [],
-            growth=measure_growth(scratch, rounds) if whole else [],
-        )
+def _slower(
+    results: Results, before: Results, measure_again: Callable[[set[str]], Results] | None
+) -> list[Regression]:
+    """Find what is far slower than before; what is so once only was noise."""
+    compared, slower = regressions(results, before)
+    if not compared:
+        raise click.ClickException("--check: the two runs have no cell with the same peer, set up alike")
+    if slower and measure_again is not None:
+        _, slower = regressions(measure_again({one.name for one in slower}), before)
+    return slower
 
 
 def _console() -> Console:

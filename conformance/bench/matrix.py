@@ -6,9 +6,8 @@ Owns the matrix and its names. A cell is one operation of one case, named `data/
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from itertools import product
 from math import prod
 from typing import Any, Final, Literal
@@ -36,7 +35,7 @@ OPERATIONS: Final[dict[Operation, str]] = {
 CHUNK_READS: Final = 40
 """How many random inner chunks one measurement reads; the time of one is reported."""
 CHUNK_WRITES: Final = 4
-"""As many shards as there are at the most, up to this: one inner chunk is written into each."""
+"""How many single inner chunks one measurement writes, where a shard has the size of most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,8 @@ class Case:
         Which content: a key of `volumes.CONTENT`.
     label
         Edge of the inner chunk.
+    writes
+        How many single inner chunks one measurement writes, into one shard after the other.
     """
 
     data: str
@@ -60,6 +61,7 @@ class Case:
     shard_shape: tuple[int, ...]
     operations: tuple[Operation, ...]
     box_edge: int = 100
+    writes: int = CHUNK_WRITES
 
     @property
     def name(self) -> str:
@@ -133,7 +135,7 @@ def selections(case: Case, operation: Operation, round_: int, with_data: Array) 
         return [case.chunk(with_data[n].tolist()) for n in picked]
     grid = [size // shard for size, shard in zip(case.shape, case.shard_shape, strict=True)]
     per_shard = [shard // chunk for shard, chunk in zip(case.shard_shape, case.chunk_shape, strict=True)]
-    shards = rng.permutation(case.shards)[:CHUNK_WRITES]
+    shards = np.resize(rng.permutation(case.shards), case.writes)
     corners = np.stack(np.unravel_index(shards, grid), axis=1) * per_shard
     return [case.chunk((corner + rng.integers(0, per_shard)).tolist()) for corner in corners]
 
@@ -167,9 +169,10 @@ def volume_cases(
 def special_cases() -> list[Case]:
     """One large picture in one shard; one shard of 10^5 tiny chunks; an array that is 95 % empty."""
     most: tuple[Operation, ...] = ("write", "chunk_write", "read", "chunk", "box", "plane")
+    image = Case("image", "256", "zstd", (8192,) * 2, "float32", (256,) * 2, (8192,) * 2, most)
     return [
-        Case("image", "256", "zstd", (8192,) * 2, "float32", (256,) * 2, (8192,) * 2, most, box_edge=1000),
-        Case("tiny", "8", "zstd", (8000, 800), "uint16", (8, 8), (8000, 800), most),
+        replace(image, box_edge=1000, writes=1),
+        Case("tiny", "8", "zstd", (8000, 800), "uint16", (8, 8), (8000, 800), most, writes=1),
         Case("sparse", "32", "zstd", (512,) * 3, "uint16", (32,) * 3, (128,) * 3, most),
     ]
 
@@ -191,15 +194,9 @@ def quick_cells(cases: Sequence[Case]) -> set[str]:
     return cells | {"smooth/8/zstd/read"}
 
 
-def pick(cases: Sequence[Case], cells: set[str]) -> list[Case]:
+def pick(cases: Sequence[Case], cells: Collection[str]) -> list[Case]:
     """Cut cases down to some cells."""
     kept = (
         replace(case, operations=tuple(o for o in case.operations if case.cell(o) in cells)) for case in cases
     )
     return [case for case in kept if case.operations]
-
-
-def matching(cases: Sequence[Case], pattern: str) -> set[str]:
-    """Cells whose name contains a pattern of `*`, `?` and `[…]`."""
-    names = (case.cell(operation) for case in cases for operation in case.operations)
-    return {name for name in names if fnmatchcase(name, f"*{pattern}*")}

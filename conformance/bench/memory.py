@@ -19,7 +19,7 @@ from conformance.bench.bars import MEMORY_SLACK_NBYTES
 from conformance.bench.machine import cores
 from conformance.bench.matrix import Case
 from conformance.bench.results import Memory
-from conformance.bench.subjects import load
+from conformance.bench.subjects import HOSTED, OURS, load
 from conformance.bench.volumes import create
 
 CASES: Final = ("image/256/zstd", "smooth/32/none", "smooth/32/zstd", "smooth/32/gzip")
@@ -44,18 +44,30 @@ def measure_memory(cases: Sequence[Case], names: Sequence[str], folder: Path) ->
     return [_measure(case, names, folder) for case in cases]
 
 
+def memory_cases(cases: Sequence[Case]) -> list[Case]:
+    """Pick the cases whose memory is measured."""
+    return [case for case in cases if case.name in CASES]
+
+
+def memory_name(case: str, subject: str) -> str:
+    """What a bar of memory is called."""
+    return f"{'hosted/' if subject == HOSTED else ''}memory/{case}"
+
+
 def _measure(case: Case, names: Sequence[str], folder: Path) -> Memory:
     array = folder / "memory.zarr"
     create(array, case.document())
     content = case.content()
-    writer = load("zarr-shard-codec")
+    writer = load(OURS)
     writer.write(writer.open(str(array)), tuple(slice(0, size) for size in case.shape), content)
     shards = [file.stat().st_size for file in array.rglob("*") if file.is_file() and file.name != "zarr.json"]
     found = {name: peak for name in names if (peak := _peak_of(name, array)) is not None}
     shutil.rmtree(array)
     chunk_nbytes = int(np.prod(case.chunk_shape)) * content.itemsize
-    bar = content.nbytes + max(shards) + cores() * chunk_nbytes + MEMORY_SLACK_NBYTES
-    return Memory(case.name, found, content.nbytes, bar)
+    bars = {OURS: content.nbytes + max(shards) + cores() * chunk_nbytes + MEMORY_SLACK_NBYTES}
+    if HOSTED in names:
+        bars[HOSTED] = content.nbytes + 2 * (content.nbytes // case.shards)
+    return Memory(case.name, found, content.nbytes, bars)
 
 
 def _peak_of(name: str, array: Path) -> int | None:
@@ -76,11 +88,6 @@ def main(name: str, path: str) -> None:
     result = subject.read(array, tuple(slice(0, size) for size in shape))
     print(before, peak_nbytes())
     assert result.shape == shape
-
-
-def memory_cases(cases: Sequence[Case]) -> list[Case]:
-    """Pick the cases whose memory is measured."""
-    return [case for case in cases if case.name in CASES]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Results: what was measured, what it amounts to, and how it compares with results from before.
+"""Results: what was measured, and what it amounts to.
 
 Owns the JSON form. Ratios are how many times as long a peer takes: above 1, this package is faster.
 """
@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from conformance.bench.subjects import HOSTED, OURS, Description
+from conformance.bench.subjects import OURS, Description, is_peer
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Changes when results from before can no longer be read."""
 
 SIZE_TOLERANCE: Final = 0.02
@@ -98,7 +98,7 @@ class Cell:
     @property
     def peers(self) -> dict[str, float]:
         """How many times as long each peer takes; this package within zarr-python is none of them."""
-        return {name: ratio for name, ratio in self.ratios.items() if name != HOSTED}
+        return {name: ratio for name, ratio in self.ratios.items() if is_peer(name)}
 
     @property
     def reaches_bar(self) -> bool:
@@ -145,7 +145,13 @@ class Memory:
     peak_nbytes: dict[str, int]
     """By subject."""
     output_nbytes: int
-    bar_nbytes: int
+    bars_nbytes: dict[str, int]
+    """By subject, of those that have one."""
+
+    @property
+    def misses(self) -> list[str]:
+        """Subjects above their bar, or not measured."""
+        return [name for name, bar in self.bars_nbytes.items() if self.peak_nbytes.get(name, bar + 1) > bar]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +168,11 @@ class Requirement:
     seconds: float | None
     bar_seconds: float
     note: str | None = None
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it takes no longer than it may."""
+        return self.seconds is not None and self.seconds <= self.bar_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,30 +236,3 @@ class Results:
                 for one in document["growth"]
             ],
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Regression:
-    """A cell that has become far slower, in ratios to the fastest peer."""
-
-    name: str
-    before: float
-    now: float | None
-    """None if the cell could not be measured."""
-
-
-def regressions(now: Sequence[Cell], before: Sequence[Cell], tolerated: float = 0.5) -> list[Regression]:
-    """Find cells whose ratio is less than `tolerated` of what it was.
-
-    Cells that only one side has do not count: a quick run has few of them. Neither do those that had no
-    peer.
-    """
-    committed = {cell.name: cell.ratio for cell in before}
-    found = []
-    for cell in now:
-        then = committed.get(cell.name)
-        if then is None:
-            continue
-        if OURS not in cell.times or (cell.ratio is not None and cell.ratio < tolerated * then):
-            found.append(Regression(cell.name, then, cell.ratio))
-    return found

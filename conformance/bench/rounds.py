@@ -18,7 +18,7 @@ from conformance.bench.clock import digest
 from conformance.bench.matrix import Array, Case, Operation, chunks_with_data, selections
 from conformance.bench.results import Cell, Times
 from conformance.bench.runners import Folders, Measurement, value_to_write
-from conformance.bench.subjects import OURS, Selection
+from conformance.bench.subjects import OURS, STRATEGIES, Selection, is_peer
 from conformance.bench.volumes import create, encoded_nbytes
 from conformance.bench.workers import LIMIT, SubjectError, Worker
 
@@ -133,9 +133,9 @@ class CaseRun:
         peers = [
             min(times)
             for (of, peer), times in self._seconds.items()
-            if of == operation and peer not in (OURS, LIMIT) and times
+            if of == operation and peer != LIMIT and is_peer(peer) and times
         ]
-        if name in (OURS, LIMIT) or not seconds or not peers:
+        if name in (OURS, LIMIT, *STRATEGIES.values()) or not seconds or not peers:
             return False
         repeats = len(selections(self.case, operation, 0, self._with_data))
         return min(seconds) > HOPELESS * min(peers) and sum(seconds) * repeats > ALLOWANCE_SECONDS

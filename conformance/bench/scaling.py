@@ -25,6 +25,8 @@ CHUNK_EDGE: Final = 4
 READS: Final = 25
 """Of single inner chunks, in one measurement."""
 MEASUREMENTS: Final = 9
+CHUNK_NAME: Final = "million/chunk"
+INSPECT_NAME: Final = "million/inspect"
 
 ALLOWANCE_SECONDS: Final = 3.0
 """No more reads of one array once they have taken so long together."""
@@ -52,8 +54,8 @@ def measure_million(folder: Path, grid: Sequence[int] = (1000, 1000)) -> list[Re
     inspected, note = _inspect(array)
     shutil.rmtree(array)
     return [
-        Requirement("million/chunk", Times.of(seconds).median, MILLION_CHUNK_SECONDS),
-        Requirement("million/inspect", inspected, MILLION_INSPECT_SECONDS, note),
+        Requirement(CHUNK_NAME, Times.of(seconds).median, MILLION_CHUNK_SECONDS),
+        Requirement(INSPECT_NAME, inspected, MILLION_INSPECT_SECONDS, note),
     ]
 
 

@@ -5,16 +5,21 @@ Owns the form alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import groupby
+from collections.abc import Iterable, Iterator
+from itertools import chain, groupby
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from conformance.bench.form import human_ratio, human_seconds, megabytes
+from conformance.bench.hosted import PIPELINES, Comparison, comparisons
 from conformance.bench.matrix import OPERATIONS
-from conformance.bench.results import Cell, Growth, Memory, Regression, Requirement, Results, Times
+from conformance.bench.regressions import Regression
+from conformance.bench.results import Cell, Growth, Memory, Requirement, Results, Times
+from conformance.bench.strategies import TITLES
 from conformance.bench.subjects import OURS
+from conformance.bench.verdict import misses
 
 
 def show(results: Results, console: Console) -> None:
@@ -23,8 +28,10 @@ def show(results: Results, console: Console) -> None:
     peers = [one.name for one in results.subjects if one.version is not None and one.name != OURS]
     if results.cells:
         console.print(_cells_table(results.cells, peers))
+    if compared := comparisons(results.cells):
+        console.print(_hosted_table(compared))
     if results.memory:
-        console.print(_memory_table(results.memory, peers))
+        console.print(_memory_table(results.memory, [OURS, *peers]))
     for growth in results.growth:
         _show_growth(growth, console)
     _show_verdict(results, console)
@@ -67,7 +74,7 @@ def _cells_table(cells: Iterable[Cell], peers: list[str]) -> Table:
 
 
 def _add_cell(table: Table, cell: Cell, peers: list[str]) -> None:
-    title = f"  {operation_of(cell)}"
+    title = f"  {_title(cell.name)}"
     if OURS not in cell.times:
         table.add_row(title, Text(cell.notes.get(OURS, "not measured"), style="red"))
         return
@@ -88,31 +95,61 @@ def _ratio(cell: Cell, peer: str) -> Text:
         return Text("fails", style="dim")
     if peer not in cell.ratios:
         return Text("–", style="dim")
-    text = f"{cell.ratios[peer]:.2f}" if cell.ratios[peer] < 100 else f"{cell.ratios[peer]:.0f}"
-    return Text(text, style="bold" if peer == cell.fastest_peer else "dim")
+    return Text(human_ratio(cell.ratios[peer]), style="bold" if peer == cell.fastest_peer else "dim")
 
 
 def _bar(cell: Cell) -> Text:
     if cell.bar is None:
         return Text("–", style="dim")
-    return Text(f"{cell.bar:g}", style="green" if cell.reaches_bar else "bold red")
+    return _judged(f"{cell.bar:g}", good=cell.reaches_bar)
 
 
-def _memory_table(rows: Iterable[Memory], peers: list[str]) -> Table:
-    table = Table(title="Peak memory of a full read, MB, the output included", title_justify="left")
-    for column in ("array", "output", "this package", "bar", *peers):
+def _hosted_table(rows: Iterable[Comparison]) -> Table:
+    table = Table(
+        title="zarr-python with this package; how many times as long its own pipelines take without it",
+        title_justify="left",
+    )
+    table.add_column("cell", no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
+    for peer in PIPELINES:
+        table.add_column(peer, justify="right")
+        table.add_column("bar", justify="right")
+    for case, group in groupby(rows, key=lambda row: row.name.rpartition("/")[0]):
+        table.add_section()
+        table.add_row(Text(case, style="bold"))
+        for row in group:
+            judged = (text for peer in PIPELINES for text in _ratio_and_bar(row, peer))
+            table.add_row(f"  {_title(row.name)}", human_seconds(row.times.median), *judged)
+    return table
+
+
+def _ratio_and_bar(row: Comparison, peer: str) -> tuple[Text, Text]:
+    ratio = row.ratios.get(peer)
+    shown = "–" if ratio is None else human_ratio(ratio)
+    return Text(shown), _judged(f"{row.bars[peer]:g}", good=peer not in row.misses)
+
+
+def _memory_table(rows: Iterable[Memory], names: list[str]) -> Table:
+    table = Table(
+        title="Peak memory of a full read, MB, the output included (bar behind the stroke)",
+        title_justify="left",
+    )
+    for column in ("array", "output", *names):
         table.add_column(column, justify="left" if column == "array" else "right")
     for row in rows:
-        ours = row.peak_nbytes.get(OURS)
-        good = ours is not None and ours <= row.bar_nbytes
-        table.add_row(
-            row.case,
-            _megabytes(row.output_nbytes),
-            _megabytes(ours),
-            Text(_megabytes(row.bar_nbytes), style="green" if good else "bold red"),
-            *(_megabytes(row.peak_nbytes.get(peer)) for peer in peers),
-        )
+        table.add_row(row.case, megabytes(row.output_nbytes), *(_peak(row, name) for name in names))
     return table
+
+
+def _peak(row: Memory, name: str) -> Text:
+    peak = megabytes(row.peak_nbytes.get(name))
+    if name not in row.bars_nbytes:
+        return Text(peak, style="dim")
+    return _judged(f"{peak} / {megabytes(row.bars_nbytes[name])}", good=name not in row.misses)
+
+
+def _judged(text: str, *, good: bool) -> Text:
+    return Text(text, style="green" if good else "bold red")
 
 
 def _show_growth(growth: Growth, console: Console) -> None:
@@ -121,47 +158,35 @@ def _show_growth(growth: Growth, console: Console) -> None:
 
 
 def _show_verdict(results: Results, console: Console) -> None:
-    lines = [_verdict_of(cell) for cell in results.cells if not cell.reaches_bar or OURS not in cell.times]
-    lines += [
-        f"{cell.name}: {name} {note}"
-        for cell in results.cells
-        for name, note in cell.notes.items()
-        if name != OURS
-    ]
-    lines += [
-        f"{cell.name}: {peer} writes {cell.encoded_nbytes[peer]:,} bytes, this package "
-        f"{cell.encoded_nbytes[OURS]:,}"
-        for cell in results.cells
-        for peer in cell.sizes_differ
-    ]
-    for row in results.memory:
-        ours = row.peak_nbytes.get(OURS)
-        if ours is None or ours > row.bar_nbytes:
-            lines.append(
-                f"memory of {row.case}: {_megabytes(ours)} MB, the bar is {_megabytes(row.bar_nbytes)} MB"
-            )
     with_bar = [cell for cell in results.cells if cell.bar is not None]
-    reached = sum(cell.reaches_bar for cell in with_bar)
+    reached = sum(cell.reaches_bar and OURS in cell.times for cell in with_bar)
     console.print(f"\n[bold]{reached} of {len(with_bar)} cells reach their bar[/bold]")
     for requirement in results.requirements:
         console.print(_requirement_line(requirement))
-    for line in lines:
+    for miss in misses(results):
+        console.print(f"  {miss.name}: {miss.found}", markup=False)
+        console.print(f"    {miss.reason or 'no reason is given'}", markup=False)
+    for line in _oddities(results.cells):
         console.print(f"  {line}", markup=False)
 
 
-def _verdict_of(cell: Cell) -> str:
-    if OURS not in cell.times:
-        return f"{cell.name}: {cell.notes.get(OURS, 'not measured')}"
-    return f"{cell.name}: {cell.ratio:.2f} times as fast as {cell.fastest_peer}, the bar is {cell.bar:g}"
+def _oddities(cells: Iterable[Cell]) -> Iterator[str]:
+    """What keeps a peer's figure from meaning what it seems to."""
+    for cell in cells:
+        for name, note in cell.notes.items():
+            if name != OURS:
+                yield f"{cell.name}: {name} {note}"
+        for peer in cell.sizes_differ:
+            sizes = f"{cell.encoded_nbytes[peer]:,} bytes, this package {cell.encoded_nbytes[OURS]:,}"
+            yield f"{cell.name}: {peer} writes {sizes}"
 
 
 def _requirement_line(requirement: Requirement) -> Text:
     bar = human_seconds(requirement.bar_seconds)
     if requirement.seconds is None:
-        return Text(f"{requirement.name}: not measured ({requirement.note}); the bar is {bar}", style="red")
-    good = requirement.seconds <= requirement.bar_seconds
+        return Text(f"{requirement.name}: not measured", style="red")
     text = f"{requirement.name}: {human_seconds(requirement.seconds)}; the bar is {bar}"
-    return Text(text, style="green" if good else "red")
+    return Text(text, style="green" if requirement.is_met else "red")
 
 
 def show_regressions(found: Iterable[Regression], console: Console) -> None:
@@ -171,24 +196,11 @@ def show_regressions(found: Iterable[Regression], console: Console) -> None:
         console.print(f"slower: {one.name}: the ratio to the fastest peer was {one.before:.2f}, {now}")
 
 
-def operation_of(cell: Cell) -> str:
+def _title(cell: str) -> str:
     """What a cell's operation is called."""
-    name = cell.name.rpartition("/")[2]
-    return next(title for operation, title in OPERATIONS.items() if operation == name)
-
-
-def human_seconds(seconds: float) -> str:
-    """Show three digits, and a unit that suits."""
-    unit, factor = next(
-        ((unit, factor) for unit, factor in (("s", 1.0), ("ms", 1e3)) if seconds * factor >= 1), ("µs", 1e6)
-    )
-    value = seconds * factor
-    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {unit}"
+    operation = cell.rpartition("/")[2]
+    return next(title for name, title in chain(OPERATIONS.items(), TITLES.items()) if name == operation)
 
 
 def _spread(times: Times) -> float:
     return (times.high - times.low) / 2 / times.median
-
-
-def _megabytes(nbytes: int | None) -> str:
-    return "–" if nbytes is None else f"{nbytes / 1e6:.0f}"

@@ -80,6 +80,7 @@ CONTENT: Final[dict[str, Callable[..., Array]]] = {
     "smooth": smooth,
     "image": image,
     "tiny": smooth,
+    "writes": smooth,
 }
 
 

@@ -28,8 +28,9 @@ _CREATE_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINAR
 _HAS_PREAD: Final = hasattr(os, "preadv")
 _HAS_WRITEV: Final = hasattr(os, "writev")
 _MAX_PARTS: Final = os.sysconf("SC_IOV_MAX") if _HAS_WRITEV else 1
-_LARGE: Final = 4 << 20
-"""From so many bytes on NumPy asks for huge pages, and filling its memory first takes half the time."""
+_SMALL: Final = 8 << 10
+"""Up to so many bytes Python's own are as fast. NumPy's memory may be written to, so that whoever wants to
+keep an uncompressed chunk need not copy it; it is used again sooner, and large pieces come in huge pages."""
 
 _NO_LINKS: Final = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
 """What systems answer where the file system has no hard links."""
@@ -47,7 +48,7 @@ def open_existing(path: str, access: int = os.O_RDONLY) -> int:
 
 def read_at(descriptor: int, offset: int, nbytes: int) -> Buffer:
     """Read `nbytes` bytes from `offset` on into new memory; fewer where the file ends before."""
-    if _HAS_PREAD and nbytes < _LARGE:
+    if _HAS_PREAD and nbytes < _SMALL:
         read = os.pread(descriptor, nbytes, offset)
         if len(read) == nbytes:
             return read

@@ -6,6 +6,7 @@ Owns the rule alone; each store asks here before it touches anything.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from zarr_shard_codec.errors import StoreError
@@ -15,6 +16,7 @@ from zarr_shard_codec.errors import StoreError
 _INVALID: Final = re.compile(r"(?:^|/)\.*(?:/|\Z)|[\\\x00\ud800-\udfff]")
 
 
+@lru_cache(maxsize=4096)  # most keys are asked for again, and a look-up takes a third of the time
 def check_key(key: str) -> str:
     r"""Return the key if it may name an object, the same way in every store.
 

@@ -17,6 +17,8 @@ import numpy as np
 OURS: Final = "zarr-shard-codec"
 HOSTED: Final = "zarr-python with us"
 """zarr-python, its shards read and written by this package: measured beside the peers, and none of them."""
+STRATEGIES: Final = {"append": f"{OURS}, append", "in_place": f"{OURS}, in_place"}
+"""This package with another write strategy than the one that it comes with, by the strategy."""
 
 Selection = tuple[slice, ...]
 """Slices with start and stop, one for each axis."""
@@ -72,9 +74,11 @@ class _Place:
     requires: str
     """Name of the module to look for."""
     distribution: str
+    arguments: tuple[str, ...] = ()
+    """For the module's `make`."""
 
 
-_PLACES: Final = {
+_PLACES: dict[str, _Place] = {
     OURS: _Place("this_package", "zarr_shard_codec", "zarr-shard-codec"),
     HOSTED: _Place("zarr_python_with_us", "zarr", "zarr"),
     "tensorstore": _Place("tensorstore_", "tensorstore", "tensorstore"),
@@ -84,6 +88,15 @@ _PLACES: Final = {
 }
 NAMES: Final = tuple(_PLACES)
 """This package, alone and within zarr-python, then its peers."""
+_PLACES |= {
+    name: _Place("this_package", "zarr_shard_codec", "zarr-shard-codec", (strategy,))
+    for strategy, name in STRATEGIES.items()
+}
+
+
+def is_peer(name: str) -> bool:
+    """Whether a subject is an implementation other than this package."""
+    return name not in (OURS, HOSTED, *STRATEGIES.values())
 
 
 def is_installed(name: str) -> bool:
@@ -103,5 +116,6 @@ def version_of(name: str) -> str | None:
 
 def load(name: str) -> Subject:
     """Import a subject and set it up, for the rest of this process's life."""
-    subject: Subject = import_module(f"{__name__}.{_PLACES[name].module}").make()
+    place = _PLACES[name]
+    subject: Subject = import_module(f"{__name__}.{place.module}").make(*place.arguments)
     return subject

@@ -22,7 +22,7 @@ class TensorStore:
                 "file_io_sync": False,
             }
         )
-        self.setup = f"cache_pool 0, data_copy_concurrency {cores()}, file_io_sync off"
+        self.setup = "cache_pool 0, data_copy_concurrency all cores, file_io_sync off"
 
     def open(self, path: str) -> Any:
         """Open an array."""

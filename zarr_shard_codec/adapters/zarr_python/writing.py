@@ -166,55 +166,22 @@ def write(writes: Sequence[Write], settings: WriteSettings) -> None:
         As `engine.writing.write_objects`.
     """
     writes = _of_something(writes)
-    if not writes:
+    store = _store_of(writes, settings)
+    if store is not None and _write_by_engine(store, writes, settings):
         return
-    store = own_store(writes[0].setter, durable=settings.durable)
-    if store is not None:
-        try:
-            _write_by_engine(store, writes, settings)
-        except StoreError as error:
-            if not leads_elsewhere(error):
-                raise
-        else:
-            return
     for one in writes:
         with turn(name_of(one.setter)):
             host = SyncObjects({one.key: one.setter}, versions.coalescing(one.config))
             write_objects(host, [one.task()])
 
 
-def _of_something(writes: Sequence[Write]) -> list[Write]:
-    # The host also names chunks of which a selection takes nothing.
-    return [one for one in writes if one.value.size]
-
-
-def _write_by_engine(store: Store, writes: Sequence[Write], settings: WriteSettings) -> None:
-    first = writes[0]
-    first.setter.store._check_writable()
-    if settings.write_strategy != "replace":
-        writes = [one.fitting(store, settings.write_strategy) for one in writes]
-    folder = array_folder(store, first.key) if isinstance(store, LocalStore) else ""
-    lock = settings.lock
-    if lock == "auto" and not locks_names(store) and not writes_conditionally(store):
-        lock = None  # there is no way to hold off other processes, and the host does not do so either
-    write_objects(store, (one.task() for one in writes), folder=folder, lock=lock)
-
-
 async def write_async(writes: Sequence[Write], settings: WriteSettings, concurrency: int) -> None:
     """Write chunks of one array without holding up the event loop. Raises as `write`."""
     writes = _of_something(writes)
-    if not writes:
+    store = _store_of(writes, settings)
+    # Another thread even for little: it may have to wait for a lock.
+    if store is not None and await asyncio.to_thread(_write_by_engine, store, writes, settings):
         return
-    store = own_store(writes[0].setter, durable=settings.durable)
-    if store is not None:
-        try:
-            # Another thread even for little: it may have to wait for a lock.
-            await asyncio.to_thread(_write_by_engine, store, writes, settings)
-        except StoreError as error:
-            if not leads_elsewhere(error):
-                raise
-        else:
-            return
     limit = asyncio.Semaphore(concurrency)
 
     async def write_one(one: Write) -> None:
@@ -226,6 +193,34 @@ async def write_async(writes: Sequence[Write], settings: WriteSettings, concurre
             await (one.setter.delete() if parts is None else one.setter.set(joined(parts)))
 
     await asyncio.gather(*map(write_one, writes))
+
+
+def _of_something(writes: Sequence[Write]) -> list[Write]:
+    # The host also names chunks of which a selection takes nothing.
+    return [one for one in writes if one.value.size]
+
+
+def _store_of(writes: Sequence[Write], settings: WriteSettings) -> Store | None:
+    return own_store(writes[0].setter, durable=settings.durable) if writes else None
+
+
+def _write_by_engine(store: Store, writes: Sequence[Write], settings: WriteSettings) -> bool:
+    """Write, unless the host reaches the objects and our store does not; then it is for the host to do."""
+    first = writes[0]
+    first.setter.store._check_writable()
+    if settings.write_strategy != "replace":
+        writes = [one.fitting(store, settings.write_strategy) for one in writes]
+    folder = array_folder(store, first.key) if isinstance(store, LocalStore) else ""
+    lock = settings.lock
+    if lock == "auto" and not locks_names(store) and not writes_conditionally(store):
+        lock = None  # there is no way to hold off other processes, and the host does not do so either
+    try:
+        write_objects(store, (one.task() for one in writes), folder=folder, lock=lock)
+    except StoreError as error:
+        if not leads_elsewhere(error):
+            raise
+        return False
+    return True
 
 
 def _without_ones(given: Array, shape: Sequence[int]) -> bool:
