@@ -38,7 +38,7 @@ class Counter:
 
     def __init__(self):
         self.now = self.most = self.total = 0
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     def add(self, by):
         """One more, or one less."""
@@ -46,18 +46,25 @@ class Counter:
             self.now += by
             self.most = max(self.most, self.now)
             self.total += by > 0
+            self._lock.notify_all()
+
+    def wait(self, count):
+        """Wait until there were so many at once; not for ever."""
+        with self._lock:
+            self._lock.wait_for(lambda: self.most >= count, timeout=10)
 
 
 class BusyStore(MemoryStore):
     """Reads and writes take a while, and are counted while they last."""
 
-    def __init__(self, pause=0.0, fails=()):
+    def __init__(self, pause=0.0, fails=(), awaited=0):
         super().__init__()
-        self.busy, self.pause, self.fails = Counter(), pause, fails
+        self.busy, self.pause, self.fails, self.awaited = Counter(), pause, fails, awaited
 
     def _take_a_while(self, key):
         self.busy.add(1)
         try:
+            self.busy.wait(self.awaited)
             time.sleep(self.pause)
             if key in self.fails:
                 raise StoreError("store_failure", "the disk is full", key=key)
@@ -256,7 +263,7 @@ def test_few_objects_are_held_while_writing(store_class, n_jobs):
 @pytest.mark.parametrize("verb", ["read", "write"])
 def test_a_network_is_asked_for_many_objects_at_once(verb, nbytes, expected):
     """As many requests wait together as hide latency; fewer if objects are large, two a core at least."""
-    store, held = NetworkStore(pause=0.03), Counter()
+    store, held = NetworkStore(pause=0.01, awaited=expected), Counter()
     if verb == "read":
         tasks = (replace(_read_task(str(at), held), target=Sized(nbytes)) for at in range(100))
         read_objects(store, tasks)
@@ -269,7 +276,7 @@ def test_a_network_is_asked_for_many_objects_at_once(verb, nbytes, expected):
 @pytest.mark.parametrize("verb", ["read", "write"])
 def test_files_keep_the_cores_busy_and_no_more(verb):
     """A store that does not wait for a network is used by as many threads as there are cores."""
-    store, held = BusyStore(pause=0.003), Counter()
+    store, held = BusyStore(pause=0.003, awaited=N_THREADS), Counter()
     if verb == "read":
         read_objects(store, (_read_task(str(at), held) for at in range(40)))
     else:
