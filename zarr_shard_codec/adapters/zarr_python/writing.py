@@ -210,11 +210,11 @@ def _write_by_engine(store: Store, writes: Sequence[Write], settings: WriteSetti
     first.setter.store._check_writable()
     if settings.write_strategy != "replace":
         writes = [one.fitting(store, settings.write_strategy) for one in writes]
-    folder = array_folder(store, first.key) if isinstance(store, LocalStore) else ""
     lock = settings.lock
     if lock == "auto" and not locks_names(store) and not writes_conditionally(store):
         lock = None  # there is no way to hold off other processes, and the host does not do so either
     try:
+        folder = array_folder(store, first.key) if isinstance(store, LocalStore) else ""
         write_objects(store, (one.task() for one in writes), folder=folder, lock=lock)
     except StoreError as error:
         if not leads_elsewhere(error):
