@@ -33,9 +33,9 @@ OPERATIONS: Final[dict[Operation, str]] = {
 """All operations, in the order in which a round runs them, and what to call them."""
 
 CHUNK_READS: Final = 40
-"""How many random inner chunks one measurement reads; the time of one is reported."""
+"""How many random inner chunks one measurement of most arrays reads; the time of one is reported."""
 CHUNK_WRITES: Final = 4
-"""How many single inner chunks one measurement writes, where a shard has the size of most."""
+"""How many it writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class Case:
         Which content: a key of `volumes.CONTENT`.
     label
         Edge of the inner chunk.
-    writes
-        How many single inner chunks one measurement writes, into one shard after the other.
+    reads, writes
+        How many single inner chunks one measurement reads, and writes into one shard after the other.
     """
 
     data: str
@@ -61,6 +61,7 @@ class Case:
     shard_shape: tuple[int, ...]
     operations: tuple[Operation, ...]
     box_edge: int = 100
+    reads: int = CHUNK_READS
     writes: int = CHUNK_WRITES
 
     @property
@@ -131,7 +132,7 @@ def selections(case: Case, operation: Operation, round_: int, with_data: Array) 
     seed = [zlib.crc32(case.name.encode()), round_, operation == "chunk"]
     rng = np.random.default_rng(seed)
     if operation == "chunk":
-        picked = rng.integers(0, len(with_data), CHUNK_READS)
+        picked = rng.integers(0, len(with_data), case.reads)
         return [case.chunk(with_data[n].tolist()) for n in picked]
     grid = [size // shard for size, shard in zip(case.shape, case.shard_shape, strict=True)]
     per_shard = [shard // chunk for shard, chunk in zip(case.shard_shape, case.chunk_shape, strict=True)]

@@ -2,73 +2,63 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from conformance.__main__ import main
-from conformance.bench import bars, matrix, volumes
-from conformance.bench.machine import describe
+from conformance.bench import bars, contention, hosted, matrix, volumes
 from conformance.bench.memory import measure_memory
-from conformance.bench.plot import draw, draw_growth
-from conformance.bench.results import Cell, Growth, Results, Times, regressions
-from conformance.bench.rounds import run_cases
+from conformance.bench.rounds import CHEAP_ROUNDS, run_cases
+from conformance.bench.runners import Measurement, SubjectRunner
 from conformance.bench.scaling import measure_growth, measure_million, slope
-from conformance.bench.subjects import HOSTED, NAMES, OURS, Description, is_installed, version_of
+from conformance.bench.strategies import run_strategies
+from conformance.bench.subjects import HOSTED, NAMES, OURS, STRATEGIES, is_installed, load
 from conformance.bench.workers import LIMIT, SubjectError, Worker
+from conformance.processes import Process, RemoteError
 
 INSTALLED = [name for name in NAMES if is_installed(name)]
 
 
 def tiny_cases():
-    """The matrix of the volumes, and one flat array, so small that it takes no time."""
-    volumes_ = [
-        case
-        for data in ("brain", "smooth")
-        for case in matrix.volume_cases(data, edge=32, shard_edge=16, chunk_edges=(4, 8))
-    ]
+    """A volume with each codec, a flat array and one mostly empty, so small that they take no time."""
+    tiny = matrix.volume_cases("smooth", edge=32, shard_edge=16, chunk_edges=(4, 8))
     most = ("write", "chunk_write", "read", "chunk", "box", "plane")
-    flat = matrix.Case("image", "256", "zstd", (64, 64), "float32", (16, 16), (64, 64), most, box_edge=20)
-    thin = matrix.Case("sparse", "32", "zstd", (32,) * 3, "uint16", (8,) * 3, (16,) * 3, most, box_edge=20)
-    return [*volumes_, flat, thin]
+    flat = matrix.Case("image", "256", "zstd", (64, 64), "float32", (16, 16), (64, 64), most, writes=1)
+    thin = matrix.Case("sparse", "32", "zstd", (32,) * 3, "uint16", (8,) * 3, (16,) * 3, most)
+    return [replace(case, box_edge=20, reads=4) for case in (*tiny[1:], flat, thin)]
+
+
+class Here:
+    """A worker without a process: this package, in this one, under any name."""
+
+    def __init__(self):
+        self.runner = SubjectRunner(load(OURS))
+
+    def call(self, method, *args, **options):
+        """Call it at once."""
+        return getattr(self.runner, method)(*args, **options)
 
 
 @pytest.fixture(scope="module")
-def cells(tmp_path_factory):
+def workers():
+    """A process for each subject."""
+    found = {name: Worker(name) for name in [*INSTALLED, LIMIT]}
+    yield found
+    for worker in found.values():
+        worker.close()
+
+
+@pytest.fixture(scope="module")
+def cells(workers, tmp_path_factory):
     """Every tiny case, measured with every subject."""
     folder = tmp_path_factory.mktemp("bench")
-    workers = {name: Worker(name) for name in [*INSTALLED, LIMIT]}
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("conformance.bench.rounds.CHEAP_ROUNDS", 1)  # everything is cheap here
         found = run_cases(tiny_cases(), workers, 1, folder)
-    finally:
-        for worker in workers.values():
-            worker.close()
     assert not list(folder.iterdir())  # each case leaves nothing behind
     return found
-
-
-@pytest.fixture
-def results(cells, tmp_path):
-    """Results with these cells."""
-    return Results(
-        date="2000-01-01",
-        machine=describe(tmp_path),
-        subjects=[Description(name, version_of(name), "as it comes") for name in NAMES],
-        rounds=2,
-        cells=cells,
-        growth=[Growth("shards", [(1, 0.01), (2, 0.02), (4, 0.04)], 1.0)],
-    )
-
-
-def cell(name="smooth/32/zstd/read", bar=None, **medians):
-    """A cell with given medians; `ours` stands for this package."""
-    times = {OURS if subject == "ours" else subject: Times(s, s, s, 7) for subject, s in medians.items()}
-    return Cell(name=name, nbytes=1, times=times, limit=None, bar=bar)
 
 
 def test_matrix_has_every_cell():
@@ -139,29 +129,18 @@ def test_encoded_sizes_are_recorded_for_full_writes(cells):
             assert one.sizes_differ == []
 
 
-def test_sizes_that_differ_by_more_than_2_percent_are_named():
-    """Other settings on one side would show as another size."""
-    one = replace(cell(ours=1, a=1, b=1), encoded_nbytes={OURS: 1000, "a": 1020, "b": 979})
-    assert one.sizes_differ == ["b"]
-
-
 def test_a_subject_that_reads_wrong_values_does_not_count(tmp_path):
     """A subject whose values differ is noted, and left out of the cell."""
 
-    class Liar:
+    class Liar(Here):
         def call(self, method, *args, **options):
-            result = worker.call(method, *args, **options)
+            result = super().call(method, *args, **options)
             return replace(result, digest="other") if method == "measure" else result
 
     case = replace(tiny_cases()[0], operations=("read",))
-    worker = Worker("tensorstore")
-    ours = Worker(OURS)
-    try:
-        (one,) = run_cases([case], {OURS: ours, "tensorstore": Liar()}, 1, tmp_path)
-    finally:
-        worker.close()
-        ours.close()
+    (one,) = run_cases([case], {OURS: Here(), "tensorstore": Liar()}, 1, tmp_path)
     assert list(one.times) == [OURS]
+    assert one.times[OURS].rounds == CHEAP_ROUNDS
     assert "wrong values" in one.notes["tensorstore"]
 
 
@@ -175,114 +154,121 @@ def test_a_subject_that_dies_is_an_error_not_a_hang():
     worker.close()
 
 
-def test_ratio_is_to_the_fastest_peer():
-    """The bar is measured against the best peer, not an average of them."""
-    one = cell(bar=1.5, ours=2, a=6, b=4)
-    assert (one.ratio, one.fastest_peer, one.reaches_bar) == (2, "b", True)
-    assert not replace(one, bar=2.1).reaches_bar
-
-
-def test_times_are_median_and_quartiles():
-    """One outlier moves neither."""
-    assert Times.of([1, 2, 3, 4, 100]) == Times(3, 2, 4, 5)
-    assert Times.of([7]) == Times(7, 7, 7, 1)
-
-
-def test_check_finds_cells_below_half_of_their_committed_ratio():
-    """Less than half is a regression; half, and a cell that was not committed, are none."""
-    before = [cell("a/1/z/read", ours=1, peer=3), cell("b/1/z/read", ours=1, peer=3)]
-    half, less, new = (
-        cell("a/1/z/read", ours=2, peer=3),
-        cell("b/1/z/read", ours=2, peer=2.9),
-        cell("c", ours=9, peer=1),
+def test_strategies_are_measured_beside_peers_and_read_by_one(workers, tmp_path):
+    """Each strategy has a cell with this package's own time; what all rounds wrote is there, compacted."""
+    some = {name: workers[name] for name in (OURS, HOSTED, "tensorstore", LIMIT)}
+    plain = matrix.Case(
+        "writes", "32", "none", (32,) * 3, "uint16", (8,) * 3, (16,) * 3, ("chunk_write",), writes=5
     )
-    assert regressions([half, new], before) == []
-    (found,) = regressions([half, less, new], before)
-    assert (found.name, found.before, found.now) == ("b/1/z/read", 3, 1.45)
+    found = run_strategies([plain, replace(plain, codec="zstd")], some, 1, tmp_path)
+    names = {f"writes/32/none/{one}" for one in ("replace", "append", "in_place")}
+    assert {one.name for one in found} == names | {f"writes/32/zstd/{one}" for one in ("replace", "append")}
+    for one in found:
+        assert one.notes == {}, one.name
+        assert set(one.times) == {OURS, "tensorstore"}
+        assert one.bar == bars.STRATEGY_RATIOS[one.name.rpartition("/")[2]]
+    assert len({one.times[OURS] for one in found}) == len(found)
+    assert not list(tmp_path.iterdir())
 
 
-def test_check_counts_a_cell_that_can_no_longer_be_measured():
-    """A cell in which this package fails is no better than a slow one."""
-    (found,) = regressions([cell("a", peer=3)], [cell("a", ours=1, peer=3)])
-    assert found.now is None
+def test_a_strategy_whose_writes_are_lost_does_not_count(monkeypatch, tmp_path):
+    """The array is read again after all rounds, not only after the first."""
+
+    class Forgetful(Here):
+        def call(self, method, *args, **options):
+            if method == "measure" and args[1] > 0:
+                return Measurement(0.001)
+            return super().call(method, *args, **options)
+
+    monkeypatch.setattr("conformance.bench.strategies.Worker", lambda _name: Closing())
+    plain = matrix.Case(
+        "writes", "32", "zstd", (32,) * 3, "uint16", (8,) * 3, (16,) * 3, ("chunk_write",), writes=5
+    )
+    lost, kept = run_strategies([plain], {OURS: Forgetful(), "tensorstore": Here()}, 1, tmp_path)
+    assert (lost.notes, OURS in lost.times) == ({OURS: "in the end: wrong values"}, False)
+    assert (kept.notes, OURS in kept.times) == ({}, True)
+    assert list(STRATEGIES) == ["append", "in_place"]
 
 
-def test_results_survive_saving(results, tmp_path):
-    """What is loaded is what was saved, and the file says what follows from it."""
-    results.save(tmp_path / "results.json")
-    assert Results.load(tmp_path / "results.json") == results
-    document = json.loads((tmp_path / "results.json").read_text())
-    assert {one["name"] for one in document["cells"]} == {one.name for one in results.cells}
-    for one in document["cells"]:  # within a host this package is no peer of itself
-        assert one["ratio"] == min(ratio for name, ratio in one["ratios"].items() if name != HOSTED)
-    assert str(Path.home()) not in json.dumps(document)
-    assert os.uname().nodename not in json.dumps(document["machine"])
+class Closing(Here):
+    """One that its owner closes."""
+
+    def close(self):
+        """Nothing is open."""
 
 
-def test_other_files_are_no_results(tmp_path):
-    """A file of another kind or schema is refused, not half understood."""
-    (tmp_path / "other.json").write_text('{"schema": 0}')
-    with pytest.raises(ValueError, match="schema 1"):
-        Results.load(tmp_path / "other.json")
-    run = CliRunner().invoke(main, ["bench", "--from", str(tmp_path / "other.json")])
-    assert run.exit_code == 1
-    assert "expected benchmark results" in run.output
+def test_contending_writers_lose_nothing(workers, tmp_path):
+    """Many processes write into the same shards, and another implementation finds all of it."""
+    found = contention.measure_contention(tmp_path, workers["tensorstore"], writers=2, writes=9)
+    assert found.note is None
+    assert found.seconds > 0
+    assert found.bar_seconds > 0
+    assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("suffix", [".png", ".svg"])
-def test_plot_makes_pictures(results, tmp_path, suffix):
-    """The charts are pictures of the kind that their names say."""
-    magic = {".png": b"\x89PNG", ".svg": b"<?xml"}[suffix]
-    draw(results, tmp_path / f"chart{suffix}")
-    draw_growth(results, tmp_path / f"growth{suffix}")
-    for name in ("chart", "growth"):
-        content = (tmp_path / f"{name}{suffix}").read_bytes()
-        assert content.startswith(magic)
-        assert len(content) > 10_000
+def test_a_lost_update_is_no_measurement(monkeypatch, tmp_path):
+    """If the array holds something else than was written, there is no time to show."""
+
+    class Changed(Here):
+        def call(self, method, *args, **options):
+            return super().call(method, *args, **options) + "0"
+
+    class Local(Closing):
+        def __init__(self, make, _name):
+            self.runner = make()
+
+    monkeypatch.setattr(contention, "Process", Local)
+    found = contention.measure_contention(tmp_path, Changed(), writers=2, writes=2)
+    assert (found.seconds, found.note) == (None, "an update was lost")
+    good = contention.measure_contention(tmp_path, Here(), writers=2, writes=2)
+    assert good.seconds > 0
 
 
-def test_command_shows_checks_and_draws_from_a_file(results, tmp_path):
-    """`--from` measures nothing; `--check` makes the exit status."""
-    now, before = tmp_path / "now.json", tmp_path / "before.json"
-    results.save(now)
-    faster = [
-        replace(
-            one, times={n: t if n == OURS else replace(t, median=t.median * 3) for n, t in one.times.items()}
+def test_writers_contend_for_shards_not_for_inner_chunks():
+    """Each writer has inner chunks of its own, and some in each of the four shards."""
+    places = {writer: {contention.place_of(writer, n) for n in range(16)} for writer in range(1, 10)}
+    assert len(set.union(*places.values())) == 9 * 8
+    for mine in places.values():
+        assert len({tuple(at // 4 for at in place) for place in mine}) == contention.CASE.shards == 4
+        assert all(
+            at < count for place in mine for at, count in zip(place, contention.CASE.counts, strict=True)
         )
-        for one in results.cells
-    ]
-    replace(results, cells=faster).save(before)
-    runner = CliRunner()
-    good = runner.invoke(
-        main, ["bench", "--from", str(now), "--check", str(now), "--plot", str(tmp_path / "a.png")]
-    )
-    assert good.exit_code == 0, good.output
-    assert "cells reach their bar" in good.output
-    assert {"a.png", "a-growth.png"} <= {path.name for path in tmp_path.iterdir()}
-    bad = runner.invoke(main, ["bench", "--from", str(now), "--check", str(before)])
-    assert bad.exit_code == 1
-    assert "slower: " in bad.output
 
 
-def test_only_a_pattern_that_matches_is_accepted():
-    """A pattern that names no cell is bad usage, not an empty table."""
-    run = CliRunner().invoke(main, ["bench", "--only", "no/such/cell"])
-    assert run.exit_code == 2
-    assert matrix.matching(matrix.matrix(), "smooth/32/zstd/read") == {"smooth/32/zstd/read"}
-    assert len(matrix.matching(matrix.matrix(), "brain/*/gzip/read")) == 3
+def test_lock_is_measured(monkeypatch, tmp_path):
+    """A lock between processes is taken: its file is there."""
+    monkeypatch.setattr(contention, "LOCKS", 3)
+    assert contention.measure_lock(tmp_path).seconds > 0
+    assert [path.name for path in tmp_path.iterdir()] == [".zsc-lock"]
+
+
+def test_rows_are_measured_against_the_slice_around_them(tmp_path):
+    """The bar of a list of rows is the slice's time; rows that differ from the data are no measurement."""
+    case = tiny_cases()[1]
+    (found,) = hosted.measure_rows([case], tmp_path, 2)
+    assert (found.name, found.note) == ("hosted/smooth/8/zstd/rows", None)
+    assert found.seconds > 0
+    assert found.bar_seconds > 0
+    volumes.create(tmp_path / "empty.zarr", case.document())
+    np.save(tmp_path / "content.npy", case.content())
+    process = Process(hosted.RowsReader, "rows")
+    with pytest.raises(RemoteError, match="wrong values"):
+        process.call("measure", str(tmp_path / "empty.zarr"), tmp_path / "content.npy", 1)
+    process.close()
 
 
 def test_memory_of_a_full_read_includes_the_output(tmp_path):
-    """The peak rises by the output at least, for every subject, also in a small child of a large parent."""
+    """The peak rises by the output at least, also in a small child of a large parent."""
     ballast = np.ones(50_000_000, "uint8")
     case = matrix.volume_cases("smooth", chunk_edges=(64,))[0]
     case = replace(case, codec="none")
-    (found,) = measure_memory([case], INSTALLED, tmp_path)
-    assert set(found.peak_nbytes) == set(INSTALLED)
+    (found,) = measure_memory([case], [OURS, HOSTED], tmp_path)
+    assert set(found.peak_nbytes) == set(found.bars_nbytes) == {OURS, HOSTED}
     assert ballast.all()
     for peak in found.peak_nbytes.values():
         assert 0.9 * found.output_nbytes < peak < 10 * found.output_nbytes
-    assert found.bar_nbytes > found.output_nbytes + bars.MEMORY_SLACK_NBYTES
+    assert found.bars_nbytes[OURS] > found.output_nbytes + bars.MEMORY_SLACK_NBYTES
+    assert found.bars_nbytes[HOSTED] == found.output_nbytes * 10 // 8  # two of eight shards
     assert not list(tmp_path.iterdir())
 
 

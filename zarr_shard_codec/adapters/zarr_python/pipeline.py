@@ -57,11 +57,13 @@ class ShardPipeline(BatchedCodecPipeline):
     async def read(self, batch_info: Iterable[Any], out: Any, drop_axes: tuple[int, ...] = ()) -> Any:
         """Read what is selected of some chunks into `out`."""
         batch = list(batch_info)
+        store = own_store(batch[0][0]) if batch else None
+        if len(batch) == 1 and not drop_axes and reading.read_known(self.chains, store, batch[0], out):
+            return versions.read_results(1, ())
         keys = [key_of(item[0]) or str(at) for at, item in enumerate(batch)]
         selected = reading.prepare(self.chains, batch, keys, out, drop_axes)
         if selected is None or not batch:
             return await super().read(batch, out, drop_axes)
-        store = own_store(batch[0][0])
         host = AsyncObjects(
             {key: item[0] for key, item in zip(keys, batch, strict=True)},
             versions.coalescing(batch[0][1].config),
