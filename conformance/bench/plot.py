@@ -6,7 +6,6 @@ Owns the pictures. Needs matplotlib, and draws without a display.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,7 +30,7 @@ _CODECS: Final = {"none": "uncompressed", "zstd": "zstd", "blosc": "Blosc LZ4", 
 _DATA: Final = ("smooth", "brain")
 
 Row = tuple[str, str]
-"""Edge of the inner chunk, and codec."""
+"""Edge of the inner chunk, or write strategy, and codec."""
 
 
 def draw(results: Results, path: Path) -> None:
@@ -64,7 +63,6 @@ def draw(results: Results, path: Path) -> None:
         down,
         across,
         figsize=(1.2 + 2.75 * across, 1.5 + 0.27 * len(rows) * down + 0.3 * down),
-        sharey=True,
         squeeze=False,
         layout="constrained",
     )
@@ -72,9 +70,13 @@ def draw(results: Results, path: Path) -> None:
     for place, operation in zip(axes.flat, panels, strict=False):
         _draw_panel(place, worst[operation], rows, peers)
         place.set_title(OPERATIONS[operation][0].upper() + OPERATIONS[operation][1:], fontsize=10, loc="left")
-    for place in axes.flat[len(panels) :]:
+    _label_rows(axes, rows, len(panels))
+    rest = list(axes.flat[len(panels) :])
+    strategies = _strategies(results.cells)
+    if rest and strategies:
+        _draw_strategies(rest.pop(0), strategies, peers)
+    for place in rest:
         place.set_visible(False)
-    _label_rows(axes, rows)
     _draw_frame(figure, peers, results)
     figure.savefig(path, dpi=160)
     figures.close(figure)
@@ -104,11 +106,10 @@ def draw_growth(results: Results, path: Path) -> None:
             linewidth=1,
             zorder=0,
         )
+        place.set_xticks(counts, [f"{count:,}" for count in counts], fontsize=8)
+        place.minorticks_off()
         place.set_xlabel(growth.name)
         place.set_title(f"slope of the upper half: {growth.slope:.2f}", fontsize=9, loc="left")
-        place.xaxis.set_major_formatter(
-            lambda value, _: f"{value:,g}" if value < 10_000 else f"$10^{round(log10(value))}$"
-        )
         place.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
         _tidy(place)
     axes[0, 0].set_ylabel("full read, ms")
@@ -141,6 +142,11 @@ def _worst_of_data(cells: Iterable[Cell]) -> dict[Operation, dict[Row, dict[str,
     return found
 
 
+def _strategies(cells: Iterable[Cell]) -> dict[Row, dict[str, float]]:
+    names = [(cell.name.split("/"), cell.peers) for cell in cells]
+    return {(strategy, codec): peers for (data, _, codec, strategy), peers in names if data == "writes"}
+
+
 def _draw_panel(
     place: Axes, ratios: dict[Row, dict[str, float]], rows: Sequence[Row], peers: Sequence[str]
 ) -> None:
@@ -149,12 +155,12 @@ def _draw_panel(
     for n, row in enumerate(rows):
         found = ratios.get(row, {})
         if found:
-            place.plot([1, max(found.values())], [n, n], color="#dddddd", linewidth=1.5, zorder=1)
-            fastest = min(found.values())
+            fastest, slowest = min(found.values()), max(found.values())
+            place.plot([min(1, fastest), slowest], [n, n], color="#dddddd", linewidth=1.5, zorder=1)
             place.text(
                 1.01,
                 n,
-                f"{fastest:.1f}×" if fastest < 100 else f"{fastest:.0f}×",
+                f"{fastest:.1f}×" if fastest < 10 else f"{fastest:.0f}×",
                 transform=place.get_yaxis_transform(),  # beside the panel
                 va="center",
                 fontsize=8,
@@ -163,7 +169,8 @@ def _draw_panel(
     for peer in peers:
         colour, mark = _STYLES[peer]
         at = [n for n, row in enumerate(rows) if peer in ratios.get(row, {})]
-        place.scatter([ratios[rows[n]][peer] for n in at], at, color=colour, marker=mark, s=22, zorder=3)
+        found_at = [ratios[rows[n]][peer] for n in at]
+        place.scatter(found_at, at, c=colour, marker=mark, s=26, zorder=3, edgecolors="white", linewidths=0.5)
     place.axvline(1, color=_OURS, linewidth=2, zorder=2)
     place.set_xscale("log")
     highest = max((ratio for found in ratios.values() for ratio in found.values()), default=1)
@@ -177,11 +184,21 @@ def _draw_panel(
     _tidy(place)
 
 
-def _label_rows(axes: Any, rows: Sequence[Row]) -> None:
-    first = axes.flat[0]
-    first.set_yticks(range(len(rows)), [f"{edge}³ {_CODECS[codec]}" for edge, codec in rows])
-    first.set_ylim(len(rows) - 0.4, -0.6)
-    for place in axes.flat:
+def _draw_strategies(place: Axes, ratios: dict[Row, dict[str, float]], peers: Sequence[str]) -> None:
+    """One inner chunk written, by strategy: rows of their own, named within the panel."""
+    _draw_panel(place, ratios, list(ratios), peers)
+    place.set_title("One written, by strategy (32³)", fontsize=10, loc="left")
+    place.set_yticks([])
+    place.set_ylim(len(ratios) - 0.6, -0.7)
+    for n, (strategy, codec) in enumerate(ratios):
+        place.text(1.08, n - 0.14, f"{strategy}, {_CODECS[codec]}", fontsize=8, va="bottom")
+
+
+def _label_rows(axes: Any, rows: Sequence[Row], panels: int) -> None:
+    labels = [f"{edge}³ {_CODECS[codec]}" for edge, codec in rows]
+    for place in axes.flat[:panels]:
+        place.set_yticks(range(len(rows)), labels if place in axes[:, 0] else [""] * len(rows))
+        place.set_ylim(len(rows) - 0.4, -0.6)
         for n in range(1, len(rows)):
             if rows[n][0] != rows[n - 1][0]:
                 place.axhline(n - 0.5, color="#cccccc", linewidth=0.6, zorder=0)
