@@ -67,34 +67,6 @@ def _by_tensorstore(path):
     return tensorstore.open(driver).result().read().result()
 
 
-@pytest.mark.parametrize("codecs", [(LITTLE,), (LITTLE, ZSTD), (LITTLE, CRC)], ids=["raw", "zstd", "crc32c"])
-def test_an_append_cut_at_every_byte_is_repaired_to_the_old_or_the_new_state(tmp_path, codecs):
-    """Before the last byte to the old one, which never went away; verify finds nothing then."""
-    array = _create(tmp_path, codecs=list(codecs), write_strategy="append")
-    path = tmp_path / "c/0"
-    states = [(path.stat().st_size, array[...])]
-    for place, value in ((slice(2, 4), 70), (slice(5, 7), 80), (0, 90)):
-        array[place] = value
-        states.append((path.stat().st_size, array[...]))
-    image = path.read_bytes()
-    assert [size for size, _ in states] == sorted({size for size, _ in states})
-    store = MemoryStore()
-    store.write("zarr.json", [(tmp_path / "zarr.json").read_bytes()])
-    store.write("c/1", [(tmp_path / "c/1").read_bytes()])
-    for cut in range(states[0][0], len(image) + 1):
-        store.write("c/0", [image[:cut]])
-        complete = [(size, values) for size, values in states if size <= cut]
-        report = zsc.repair(store, apply=True)
-        assert report.findings == ()
-        assert len(report.repairs) == (cut != complete[-1][0])
-        assert np.array_equal(zsc.open(store)[...], complete[-1][1])
-        assert not zsc.verify(store).errors
-        for repair in report.repairs:
-            assert (repair.action, repair.key) == ("restore_index", "c/0")
-            assert _bytes_of(store, repair.kept) == image[:cut]
-            store.delete(repair.kept)
-
-
 def test_a_repaired_shard_is_read_by_others(tmp_path):
     """Both tensorstore and zarr-python see the values of the state that came back."""
     array = _create(tmp_path, write_strategy="append")
