@@ -1,19 +1,12 @@
-"""ShardedArray against NumPy: what is written is read, whatever the shapes; and at what cost."""
+"""ShardedArray: what it keeps to the last bit, what a write costs and refuses, what it says of itself."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import pickle
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import tensorstore
-import zarr
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import zarr_shard_codec as zsc
 from zarr_shard_codec.codecs import registry
@@ -23,12 +16,6 @@ from zarr_shard_codec.stores.memory import MemoryStore
 
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 GZIP = {"name": "gzip", "configuration": {"level": 1}}
-ENCODINGS = [
-    None,
-    {"name": "default", "configuration": {"separator": "."}},
-    {"name": "v2", "configuration": {"separator": "/"}},
-    {"name": "v2"},
-]
 
 
 def _create(store, shape=(10, 9), shard=(4, 6), inner=(2, 3), dtype="int32", **options):
@@ -38,116 +25,6 @@ def _create(store, shape=(10, 9), shard=(4, 6), inner=(2, 3), dtype="int32", **o
 def _same(one, other):
     one, other = np.asarray(one), np.asarray(other)
     return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
-
-
-@st.composite
-def selections(draw, shape):
-    """A basic selection of an array of that shape."""
-    items = [
-        draw(st.slices(size) | (st.integers(-size, size - 1) if size else st.slices(size)))
-        for size in shape[: draw(st.integers(0, len(shape)))]
-    ]
-    return (*items, Ellipsis) if draw(st.booleans()) else tuple(items)
-
-
-@st.composite
-def histories(draw):
-    """An array's shapes and options, and what is done to it."""
-    ndim = draw(st.integers(0, 3))
-    inner = tuple(draw(st.integers(1, 3)) for _ in range(ndim))
-    shard = tuple(size * draw(st.integers(1, 3)) for size in inner)
-    shape = tuple(draw(st.integers(0, 12)) for _ in range(ndim))
-    options = {
-        "shape": shape,
-        "shard": shard,
-        "inner": inner,
-        "dtype": draw(st.sampled_from(["uint8", "int32", "float64", "complex64"])),
-        "index_location": draw(st.sampled_from(["start", "end"])),
-        "chunk_key_encoding": draw(st.sampled_from(ENCODINGS)),
-        "chunk_order": draw(st.sampled_from(["lexicographic", "morton", "reverse"])),
-        "codecs": draw(st.sampled_from([None, [LITTLE], [LITTLE, GZIP, {"name": "crc32c"}]])),
-        "fill_value": draw(st.sampled_from([0, 1])),
-    }
-    steps = []
-    for _ in range(draw(st.integers(1, 5))):
-        if ndim and draw(st.integers(0, 3)) == 0:
-            shape = tuple(draw(st.integers(0, 14)) for _ in range(ndim))
-            steps.append(("resize", shape, None))
-        else:
-            kind = draw(st.sampled_from(["random", "random", "fill", "scalar"]))
-            steps.append((kind, draw(selections(shape)), draw(st.integers(0, 2**32))))
-    return options, steps, draw(selections(shape))
-
-
-def _resized(model, shape, fill_value):
-    """What resize makes of a NumPy array."""
-    new = np.full(shape, fill_value, model.dtype)
-    common = tuple(slice(min(sizes)) for sizes in zip(shape, model.shape, strict=True))
-    new[common] = model[common]
-    return new
-
-
-@pytest.mark.requirement("FILL-ABSENT", "INDEX-EMPTY-FILL", "EDGE-CHUNKS")
-@settings(max_examples=150)
-@given(histories())
-def test_an_array_is_what_numpy_says(history):
-    """After any writes and resizes, every read is NumPy's, and no shard of nothing but fill value exists."""
-    options, steps, last = history
-    store = MemoryStore()
-    array = _create(store, **options)
-    model = np.full(array.shape, array.fill_value, array.dtype)
-    for kind, what, seed in steps:
-        if kind == "resize":
-            array.resize(what)
-            model = _resized(model, what, array.fill_value)
-        else:
-            shape = model[what].shape
-            value = {
-                "random": np.random.default_rng(seed).integers(0, 3, shape).astype(array.dtype),
-                "fill": array.fill_value,
-                "scalar": 2,
-            }[kind]
-            array[what] = value
-            model[what] = value
-        assert _same(array[...], model)
-    again = zsc.open(store)
-    assert _same(again[...], model)
-    assert type(again[last]) is type(model[last])
-    assert _same(again[last], model[last])
-    assert _same(asyncio.run(again.read(last)), model[last])
-    keys = {key for _, key in again.shard_keys()}
-    for info in store.list(""):
-        if info.key != "zarr.json":
-            assert info.key in keys
-            coords = next(coords for coords, key in again.shard_keys() if key == info.key)
-            part = model[
-                tuple(
-                    slice(at * size, (at + 1) * size)
-                    for at, size in zip(coords, again.shard_shape, strict=True)
-                )
-            ]
-            assert (part != again.fill_value).any()
-
-
-@settings(max_examples=25)
-@given(histories())
-def test_others_read_what_random_writes_left(tmp_path_factory, history):
-    """Others (tensorstore, zarr-python) agree with NumPy, bit for bit, after any writes and resizes."""
-    options, steps, _ = history
-    path = tmp_path_factory.mktemp("array")
-    array = _create(path, **options)
-    model = np.full(array.shape, array.fill_value, array.dtype)
-    for kind, what, seed in steps:
-        if kind == "resize":
-            array.resize(what)
-            model = _resized(model, what, array.fill_value)
-        else:
-            value = np.random.default_rng(seed).integers(0, 3, model[what].shape).astype(array.dtype)
-            array[what] = value
-            model[what] = value
-    assert _same(zarr.open_array(str(path), mode="r")[...], model)
-    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}}
-    assert _same(tensorstore.open(spec).result().read().result(), model)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex128", "float16"])
@@ -405,174 +282,6 @@ def test_an_array_travels_by_pickle(tmp_path, order):
     assert (again.path, again.mode, again.chunk_order) == ("a/b", "r+", order)
     assert again.metadata == array.metadata
     assert array[0, 0] == 5
-
-
-def test_ten_threads_read_at_once(tmp_path):
-    """Readers do not disturb each other, whatever they share."""
-    array = _create(tmp_path, shape=(200, 200), shard=(50, 50), inner=(10, 10))
-    model = np.arange(40000, dtype="i4").reshape(200, 200)
-    array[...] = model
-    barrier = threading.Barrier(10)
-
-    def read(seed):
-        random = np.random.default_rng(seed)
-        barrier.wait()
-        for _ in range(20):
-            y, x, height, width = random.integers(1, 150, 4)
-            assert _same(array[y : y + height, x : x + width], model[y : y + height, x : x + width])
-        return True
-
-    with ThreadPoolExecutor(10) as threads:
-        assert all(threads.map(read, range(10)))
-
-
-def test_an_error_leaves_nothing_running():
-    """When one object fails, the call does not return before what it began has ended."""
-    running = []
-
-    class Slow(MemoryStore):
-        def write(self, key, parts):
-            running.append(key)
-            threading.Event().wait(0.02)
-            if key == "c/3":
-                running.remove(key)
-                raise zsc.StoreError("store_failure", "full")
-            super().write(key, parts)
-            running.remove(key)
-
-    array = _create(Slow(), shape=(1 << 22,), shard=(1 << 18,), inner=(1 << 18,), codecs=[LITTLE])
-    with pytest.raises(zsc.StoreError):
-        array[...] = 1
-    assert running == []
-
-
-def test_async_reads_and_writes_run_side_by_side():
-    """Many reads and writes wait together on one event loop, over a store that needs no thread to wait."""
-    import obstore
-
-    from zarr_shard_codec.stores.object_store import ObjectStore
-
-    model = np.arange(64 * 64, dtype="i4").reshape(64, 64)
-
-    async def main():
-        store = ObjectStore(obstore.store.MemoryStore())
-        array = await zsc.create_async(
-            store, shape=(64, 64), dtype="i4", shard_shape=(16, 16), inner_chunk_shape=(4, 4)
-        )
-        rows = [slice(at, at + 16) for at in range(0, 64, 16)]
-        await asyncio.gather(*(array.write(row, model[row]) for row in rows))
-        again = await zsc.open_async(store)
-        parts = await asyncio.gather(*(again.read((slice(at, at + 9), -at - 1)) for at in range(50)))
-        assert all(_same(part, model[at : at + 9, -at - 1]) for at, part in enumerate(parts))
-        assert _same(await again.read(), model)
-        assert _same(await again.read((3, ..., 4)), model[3, ..., 4])
-        with pytest.raises(zsc.SelectionError):
-            await again.read(64)
-        with pytest.raises(zsc.UsageError):
-            await again.write(0, 1)
-        return array
-
-    array = asyncio.run(main())
-    assert _same(array[5:50:7, ::-1], model[5:50:7, ::-1])
-
-
-def test_async_errors_are_the_same_errors():
-    """Damage that an async read finds has reason, key and inner chunk, and is no ExceptionGroup."""
-    import obstore
-
-    from zarr_shard_codec.stores.object_store import ObjectStore
-
-    store = ObjectStore(obstore.store.MemoryStore())
-    array = _create(store, codecs=[LITTLE, {"name": "crc32c"}])
-    array[...] = 1
-    encoded = bytearray(store.read("c/1/0", [WHOLE])[0])
-    encoded[0] ^= 1
-    store.write("c/1/0", [encoded])
-    for selection in (..., (4, 0)):
-        with pytest.raises(zsc.CorruptShardError) as caught:
-            asyncio.run(array.read(selection))
-        error = caught.value
-        assert (error.reason, error.key, error.inner_chunk) == (
-            "inner_chunk_checksum_mismatch",
-            "c/1/0",
-            (0, 0),
-        )
-
-
-FILTERS = {
-    "plain": {"compressors": None},
-    "zstd": {},
-    "gzip": {"compressors": zarr.codecs.GzipCodec(level=1)},
-}
-
-
-@pytest.mark.parametrize("kind", FILTERS)
-@pytest.mark.parametrize(
-    "encoding", [{"name": "default"}, {"name": "v2", "configuration": {"separator": "."}}]
-)
-def test_unsharded_v3_arrays_are_read_and_written(tmp_path, kind, encoding):
-    """A plain v3 array of zarr-python reads here, and what is written here in part reads there."""
-    model = np.arange(70, dtype="f4").reshape(10, 7)
-    theirs = zarr.create_array(
-        str(tmp_path), shape=(10, 7), chunks=(4, 3), dtype="f4", chunk_key_encoding=encoding, **FILTERS[kind]
-    )
-    theirs[...] = model
-    ours = zsc.open(tmp_path, "r+")
-    assert ours.codec is None
-    assert ours.inner_chunk_shape == ours.shard_shape == (4, 3)
-    assert _same(ours[::-1, 1:6:2], model[::-1, 1:6:2])
-    ours[3:9, 2] = model[3:9, 2] = -1
-    ours[0:4, 0:3] = model[0:4, 0:3] = 0
-    assert _same(zarr.open_array(str(tmp_path), mode="r")[...], model)
-    assert not (tmp_path / ours.shard_key((0, 0))).exists()
-
-
-V2 = [
-    {"order": "F"},
-    {"dtype": ">i4"},
-    {"order": "F", "dtype": ">f8", "separator": "/"},
-    {"filters": "delta"},
-    {"order": "F", "filters": "delta", "dtype": "<i2"},
-    {"compressor": None, "separator": "/"},
-]
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("case", V2, ids=lambda case: "-".join(map(str, case.values())))
-def test_v2_arrays_are_read_and_written(tmp_path, case):
-    """A v2 array of zarr-python reads here, and what is written here in part reads there."""
-    import numcodecs
-
-    dtype = np.dtype(case.get("dtype", "<i4"))
-    options = {}
-    if case.get("filters"):
-        options["filters"] = [numcodecs.Delta(dtype=dtype.str)]
-    if "compressor" in case:
-        options["compressors"] = None
-    theirs = zarr.create_array(
-        str(tmp_path),
-        shape=(10, 7),
-        chunks=(4, 3),
-        dtype=dtype,
-        zarr_format=2,
-        order=case.get("order", "C"),
-        chunk_key_encoding={"name": "v2", "separator": case.get("separator", ".")},
-        **options,
-    )
-    model = np.arange(70, dtype=dtype).reshape(10, 7)
-    theirs[...] = model
-    ours = zsc.open(tmp_path, "r+")
-    assert ours.dtype == dtype.newbyteorder("=")
-    assert (ours[...] == model).all()
-    assert (ours[::3, -2] == model[::3, -2]).all()
-    ours[3:9, 2:5] = model[3:9, 2:5] = 33
-    ours.resize((12, 5))
-    after = np.zeros((12, 5), dtype)
-    after[:10] = model[:, :5]
-    ours[11] = after[11] = 2
-    again = zarr.open_array(str(tmp_path), mode="r", zarr_format=2)
-    assert again.shape == (12, 5)
-    assert (again[...] == after).all()
 
 
 def test_a_flipped_byte_never_becomes_data_with_what_create_chooses():
