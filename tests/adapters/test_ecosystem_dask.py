@@ -8,7 +8,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Lock
 
 import zarr_shard_codec as zsc
 from zarr_shard_codec.adapters.zarr_python import ShardPipeline
@@ -65,6 +65,22 @@ def test_processes_lose_nothing(tmp_path, cluster):
         array = _create(tmp_path / "a")
         _store_blocks(array, (16, 16), scheduler=cluster)
         np.testing.assert_array_equal(array[:], DATA)
+
+
+@pytest.mark.parametrize("lock", ["auto", Lock])
+def test_processes_write_as_enable_was_told(tmp_path, cluster, lock):
+    """Strategy and locks travel with the array: workers append, and make no lock file beside Dask's locks."""
+    with zsc.enable(write_strategy="append", lock=lock):
+        array = _create(tmp_path / "a")
+        array[:] = 1
+        (tmp_path / "a/.zsc-lock").unlink(missing_ok=True)
+        before = (tmp_path / "a/c/0/0").stat()
+        _store_blocks(array, (24, 48), scheduler=cluster)
+    after = (tmp_path / "a/c/0/0").stat()
+    assert after.st_ino == before.st_ino
+    assert after.st_size > 2 * before.st_size
+    assert (tmp_path / "a/.zsc-lock").exists() == (lock == "auto")
+    np.testing.assert_array_equal(array[:], DATA)
 
 
 def test_processes_read_what_they_are_asked(tmp_path, cluster):
