@@ -78,7 +78,7 @@ def command(
             draw_growth(results, plot.with_stem(f"{plot.stem}-growth"))
     if before is not None:
         again = None if given else partial(measure, rounds=ROUNDS, folder=folder, whole=False)
-        slower = _slower(results, before, again)
+        slower = _slower(results, before, again, console)
         show_regressions(slower, console)
         if slower:
             click.get_current_context().exit(SLOWER)
@@ -94,14 +94,19 @@ def _chosen(quick: bool, only: str | None) -> set[str]:
 
 
 def _slower(
-    results: Results, before: Results, measure_again: Callable[[set[str]], Results] | None
+    results: Results,
+    before: Results,
+    measure_again: Callable[[set[str]], Results] | None,
+    console: Console,
 ) -> list[Regression]:
     """Find what is far slower than before; what is so once only was noise."""
     compared, slower = regressions(results, before)
     if not compared:
         raise click.ClickException("--check: the two runs have no cell with the same peer, set up alike")
+    console.print(f"{compared} cells compared with {before.date}: {len(slower)} far slower")
     if slower and measure_again is not None:
         _, slower = regressions(measure_again({one.name for one in slower}), before)
+        console.print(f"measured once more: {len(slower)} far slower")
     return slower
 
 

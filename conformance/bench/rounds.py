@@ -22,7 +22,7 @@ from conformance.bench.subjects import OURS, STRATEGIES, Selection, is_peer
 from conformance.bench.volumes import create, encoded_nbytes
 from conformance.bench.workers import LIMIT, SubjectError, Worker
 
-ALLOWANCE_SECONDS: Final = 3.0
+ALLOWANCE_SECONDS: Final = 2.0
 """A subject that takes `HOPELESS` times as long as the fastest peer gets no more time than this for one
 operation; its median stands on fewer rounds then, and no ratio to the fastest peer on it."""
 HOPELESS: Final = 3
@@ -30,7 +30,7 @@ HOPELESS: Final = 3
 CHEAP_SECONDS: Final = 0.2
 """An operation that takes less than this, all subjects together, is what noise hits most: it gets
 `CHEAP_ROUNDS` times as many rounds."""
-CHEAP_ROUNDS: Final = 3
+CHEAP_ROUNDS: Final = 2
 
 WRITERS: Final = ("tensorstore", "zarr-python", OURS)
 """Who writes the arrays that everyone reads: the first that is there. A peer, so that nobody reads a layout

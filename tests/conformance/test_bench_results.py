@@ -135,6 +135,8 @@ def test_check_measures_slow_cells_once_more(monkeypatch, tmp_path, seconds, sta
     both = {"smooth/32/zstd/read", "smooth/16/zstd/read"}
     assert asked == [(both, None, False), ({"smooth/32/zstd/read"}, None, False)]
     assert ("slower: smooth/32/zstd/read" in run.output) == bool(status)
+    assert "2 cells compared with 2000-01-01: 1 far slower" in run.output
+    assert f"measured once more: {status} far slower" in run.output
 
 
 def test_verdict_names_what_is_missed_and_why(monkeypatch):
