@@ -169,9 +169,9 @@ class CodecChain:
         """Decoded size of the chunks that are best worked on together, in bytes.
 
         Larger, and they leave the processor's cache before they are copied to their place; smaller, and
-        the calls cost more than the work, which is little where nothing is compressed.
+        the calls cost more than the work.
         """
-        return 1 << 20 if self.bytes_bytes else 1 << 21
+        return 1 << 21
 
     @property
     def reads_partially(self) -> bool:
