@@ -18,5 +18,7 @@ def human_ratio(ratio: float) -> str:
 
 
 def megabytes(nbytes: int | None) -> str:
-    """Show whole megabytes."""
-    return "–" if nbytes is None else f"{nbytes / 1e6:.0f}"
+    """Show three digits of megabytes."""
+    if nbytes is None:
+        return "–"
+    return f"{nbytes / 1e6:.{0 if nbytes >= 100_000_000 else 1}f}"

@@ -66,6 +66,7 @@ def _measure(case: Case, names: Sequence[str], folder: Path) -> Memory:
     chunk_nbytes = int(np.prod(case.chunk_shape)) * content.itemsize
     bars = {OURS: content.nbytes + max(shards) + cores() * chunk_nbytes + MEMORY_SLACK_NBYTES}
     if HOSTED in names:
+        # Two shards as they are decoded, and nothing on top of that.
         bars[HOSTED] = content.nbytes + 2 * (content.nbytes // case.shards)
     return Memory(case.name, found, content.nbytes, bars)
 
