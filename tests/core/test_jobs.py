@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
-from zarr_shard_codec.core.jobs import DecodeJob, EncodeJob, UpdateJob
+from zarr_shard_codec.core.jobs import DecodeGrid, EncodeJob, UpdateJob
 from zarr_shard_codec.core.pieces import Parts
 from zarr_shard_codec.core.protocols import ChunkSpec
-from zarr_shard_codec.core.selection import box_slices
+from zarr_shard_codec.core.selection import box_slices, project
 from zarr_shard_codec.errors import CorruptShardError
 
 BYTES = {"name": "bytes", "configuration": {"endian": "little"}}
@@ -59,16 +59,17 @@ def _wanted(size):
         lambda low, high, step: range(min(low, high), max(low, high) + 1, step),
         st.integers(0, size - 1),
         st.integers(0, size - 1),
-        st.integers(1, 3),
+        st.integers(1, 5),
     )
 
 
 @st.composite
 def decode_jobs(draw):
-    """A job over a random block, with what its target must become."""
+    """A job over the chunks of a random box, with what its target must become."""
     ndim = draw(st.integers(0, 3))
     counts = tuple(draw(st.lists(st.integers(1, 4), min_size=ndim, max_size=ndim)))
     chunk_shape = tuple(draw(st.lists(st.integers(1, 3), min_size=ndim, max_size=ndim)))
+    shard_shape = [count * size for count, size in zip(counts, chunk_shape, strict=True)]
     coder = PlainCoder(chunk_shape, draw(st.integers(1, 80)), batches=draw(st.booleans()))
     n_chunks = int(np.prod(counts, dtype=int))
     missing = draw(st.sets(st.integers(0, n_chunks - 1)) | st.just(set()))
@@ -77,22 +78,21 @@ def decode_jobs(draw):
     cells = cells.reshape(counts)
     chunks = np.arange(n_chunks * int(np.prod(chunk_shape, dtype=int)), dtype="u2")
     chunks = chunks.reshape(n_chunks, *chunk_shape)
-    within = tuple(draw(_wanted(size)) for size in chunk_shape)
-    part = tuple(len(wanted) for wanted in within)
-    shape = tuple(count * size for count, size in zip(counts, part, strict=True))
-    # The target is a view: of memory in another order of axes, back to front, with holes.
-    order = draw(st.permutations(range(ndim)))
-    memory = np.full([2 * shape[axis] for axis in order], UNTOUCHED, "u2")
-    steps = draw(st.lists(st.sampled_from([2, -2]), min_size=ndim, max_size=ndim))
-    target = memory[(*(slice(None, None, step) for step in steps), ...)].transpose(np.argsort(order))
-    expected = np.full(shape, UNTOUCHED, "u2")
+    whole = np.full(shard_shape, UNTOUCHED, "u2")
     for place in product(*map(range, counts)):
         if cells[place] >= 0:
-            land = tuple(slice(at * size, (at + 1) * size) for at, size in zip(place, part, strict=True))
-            expected[land] = chunks[cells[place]][box_slices(within)]
-    first = tuple(draw(st.lists(st.integers(0, 9), min_size=ndim, max_size=ndim)))
+            land = tuple(slice(at * n, (at + 1) * n) for at, n in zip(place, chunk_shape, strict=True))
+            whole[land] = chunks[cells[place]]
+    box = tuple(draw(_wanted(size)) for size in shard_shape)
+    axes = project(box, chunk_shape)
+    # The target is a view: of memory in another order of axes, back to front, with holes.
+    order = draw(st.permutations(range(ndim)))
+    memory = np.full([2 * len(box[axis]) for axis in order], UNTOUCHED, "u2")
+    steps = draw(st.lists(st.sampled_from([2, -2]), min_size=ndim, max_size=ndim))
+    target = memory[(*(slice(None, None, step) for step in steps), ...)].transpose(np.argsort(order))
     encoded = Parts([chunk.tobytes() for chunk in chunks])
-    return DecodeJob(coder, encoded, cells, box_slices(within), target, first), memory, expected
+    touched = cells[np.ix_(*(axis.coords() for axis in axes))] if ndim else cells
+    return DecodeGrid(coder, encoded, touched, axes, target), memory, whole[box_slices(box)]
 
 
 @given(decode_jobs())
@@ -113,13 +113,12 @@ def test_split_covers_every_chunk_once_in_c_order(case):
     assert sorted(chunks) == sorted(job.cells.ravel().tolist())
     assert all(part.nbytes <= job.coder.batch_nbytes or part.cells.size == 1 for part in parts)
     places = np.arange(job.cells.size).reshape(job.cells.shape)
-    firsts = [
-        places[tuple(at - zero for at, zero in zip(part.first, job.first, strict=True))] for part in parts
-    ]
+    firsts = [places[_place(job, [axis.coords()[0] for axis in part.axes])] for part in parts]
     assert np.array_equal(firsts, np.cumsum([0, *(part.cells.size for part in parts)])[:-1])
-    for part in parts:
-        part.target[...] += 1
-    assert (job.target == UNTOUCHED + 1).all()
+
+
+def _place(job, coords):
+    return tuple(list(axis.coords()).index(at) for axis, at in zip(job.axes, coords, strict=True))
 
 
 @given(decode_jobs(), st.data())
@@ -134,8 +133,7 @@ def test_a_broken_chunk_is_named_whatever_the_batch(case, data):
         return
     with pytest.raises(CorruptShardError) as caught:
         job.run()
-    expected = tuple(zero + by for zero, by in zip(job.first, places[0], strict=True))
-    assert caught.value.inner_chunk == expected
+    assert _place(job, caught.value.inner_chunk) == tuple(places[0])
 
 
 @given(st.data())

@@ -18,7 +18,7 @@ from zarr_shard_codec.codecs.choosing import choose_codecs
 from zarr_shard_codec.codecs.transpose import TransposeCodec
 from zarr_shard_codec.core.fill import filled, is_filled
 from zarr_shard_codec.core.grid import ChunkOrder
-from zarr_shard_codec.core.jobs import Bounds, DecodeJob, UpdateJob
+from zarr_shard_codec.core.jobs import Bounds, DecodeChunk, DecodeJob, UpdateJob
 from zarr_shard_codec.core.patching import Append, Overwrite, PatchStrategy
 from zarr_shard_codec.core.pieces import Parts, Pieces, Segments
 from zarr_shard_codec.core.plans import Plan, covers, hold
@@ -282,8 +282,7 @@ class CodecChain:
         answer = yield [self.whole if extent is None else extent]
         if answer is None:
             return None
-        cells = np.zeros((1,) * len(box), np.int64)
-        return [DecodeJob(self, Parts(answer), cells, box_slices(box), target, None)]
+        return [DecodeChunk(self, answer[0], box_slices(box), target, None)]
 
     def plan_write(self, box: Box, value: np.ndarray[Any, Any], bounds: Bounds) -> Plan[Update]:
         """Plan to set part of the chunk; the parameters are those of `writing.write_shard`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -17,7 +18,7 @@ from zarr_shard_codec.core.grid import Coords
 from zarr_shard_codec.core.pieces import Parts, Pieces
 from zarr_shard_codec.core.protocols import ChunkSpec
 from zarr_shard_codec.core.ranges import Buffer
-from zarr_shard_codec.core.selection import Box, blocks, view
+from zarr_shard_codec.core.selection import AxisProjection, Box, blocks, box_slices, view
 from zarr_shard_codec.errors import CorruptShardError
 
 Bounds = tuple[int, ...]
@@ -58,8 +59,49 @@ class Coder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class DecodeJob:
-    """A block of chunks to decode, and where the wanted part of each goes.
+class DecodeChunk:
+    """One chunk to decode, and where the wanted part of it goes.
+
+    Attributes
+    ----------
+    coder
+        The codec chain of the chunk.
+    encoded
+        Its bytes.
+    within
+        The wanted part.
+    target
+        A writable view of that part's shape. No two jobs of a plan write to the same elements.
+    inner_chunk
+        Its coordinates in the shard; None for a chunk that is a whole object.
+    """
+
+    coder: Coder
+    encoded: Buffer
+    within: tuple[slice, ...]
+    target: np.ndarray[Any, Any]
+    inner_chunk: Coords | None
+
+    @property
+    def nbytes(self) -> int:
+        """Decoded size of the chunk, in bytes."""
+        return self.coder.spec.nbytes
+
+    def split(self) -> Iterator[Self]:
+        """One chunk is never cut."""
+        yield self
+
+    def run(self) -> None:
+        """Decode, and copy the wanted part. Raises `CorruptShardError`, what the codec chain finds."""
+        try:
+            self.target[...] = self.coder.decode(self.encoded)[self.within]
+        except CorruptShardError as error:
+            raise error.at(inner_chunk=self.inner_chunk) from error.__cause__
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeGrid:
+    """The chunks of a shard that a box touches, and where the wanted part of each goes.
 
     Attributes
     ----------
@@ -68,42 +110,35 @@ class DecodeJob:
     encoded
         The chunks' bytes, among others perhaps.
     cells
-        One element a chunk of the block: its position in `encoded`; -1 for an empty one, whose elements
-        of the target are left alone.
-    within
-        The wanted part of each chunk.
+        One element a chunk: its position in `encoded`; -1 for an empty one, whose elements of the target
+        are left alone.
+    axes
+        The box, cut by the chunks, axis by axis: the shape of `cells`.
     target
-        A writable view: the wanted parts side by side. No two jobs of a plan write to the same elements.
-    first
-        Coordinates in the shard of the block's first chunk; None for a chunk that is a whole object.
+        A writable view of the box's shape. No two jobs of a plan write to the same elements.
     """
 
     coder: Coder
     encoded: Pieces
     cells: np.ndarray[Any, np.dtype[np.int64]]
-    within: tuple[slice, ...]
+    axes: tuple[AxisProjection, ...]
     target: np.ndarray[Any, Any]
-    first: Coords | None
 
     @property
     def nbytes(self) -> int:
         """Decoded size of the chunks, in bytes."""
         return self.cells.size * self.coder.spec.nbytes
 
-    def split(self) -> Iterator[DecodeJob]:
+    def split(self) -> Iterator[DecodeGrid]:
         """Cut into batches: as many chunks as the coder is best at, or one."""
         if self.nbytes <= self.coder.batch_nbytes or self.cells.size == 1:
             yield self
             return
-        axis, counts = _halves(self.cells.shape)
+        at, counts = _halves(self.cells.shape)
         for low, high in counts:
-            part = self.target.shape[axis] // self.cells.shape[axis]
-            yield from replace(
-                self,
-                cells=_cut(self.cells, axis, low, high),
-                target=_cut(self.target, axis, low * part, high * part),
-                first=None if self.first is None else _moved(self.first, axis, low),
-            ).split()
+            part = replace(self.axes[at], chunks=self.axes[at].chunks[low:high])
+            axes = (*self.axes[:at], part, *self.axes[at + 1 :])
+            yield from replace(self, cells=_cut(self.cells, at, low, high), axes=axes).split()
 
     def run(self) -> None:
         """Decode, and copy the wanted parts to the target: a few chunks at a time, while they are in cache.
@@ -117,32 +152,39 @@ class DecodeJob:
             part._run()  # noqa: SLF001
 
     def _run(self) -> None:
-        if self.cells.size == 1:
-            at = self.cells.item()
-            if at >= 0:
-                self._run_one(self.target, self.encoded[at], (0,) * self.cells.ndim)
-            return
-        cells = self.cells.reshape(-1)
-        present = cells >= 0
+        present = self.cells >= 0
         full = bool(present.all())
-        chosen = self.encoded.take(cells if full else cells[present])
-        targets = blocks(self.target, self.cells.shape)
+        chosen = self.encoded.take(self.cells.reshape(-1) if full else self.cells[present])
         decoded = self.coder.decode_many(chosen) if len(chosen) > 1 else None
         if decoded is None:
-            places = map(tuple, np.argwhere(self.cells >= 0).tolist())
-            for encoded, place in zip(chosen, places, strict=True):
-                self._run_one(view(targets, place), encoded, place)
-        elif full:
-            parts = decoded[(slice(None), *self.within)]
-            targets[...] = parts.reshape(targets.shape)
-        else:
-            targets[self.cells >= 0] = decoded[(slice(None), *self.within)]
+            self._run_one_by_one(chosen, present)
+            return
+        numbers = None if full else np.where(present, present.cumsum().reshape(present.shape) - 1, -1)
+        chunks = decoded.reshape(*present.shape, *decoded.shape[1:]) if full else decoded
+        # Neighbours of which the same part is wanted are copied together.
+        for block in product(*(axis.runs() for axis in self.axes)):
+            positions, within = [run.positions for run in block], [run.slice_within for run in block]
+            into = view(self.target, (run.landing for run in block))
+            if numbers is None:
+                parts = chunks[(*positions, *within)]
+                blocks(into, parts.shape[: len(block)])[...] = parts
+            else:
+                inside = view(numbers, positions)
+                there = inside >= 0
+                blocks(into, inside.shape)[there] = chunks[inside[there]][(slice(None), *within)]
 
-    def _run_one(self, target: np.ndarray[Any, Any], encoded: Buffer, place: Coords) -> None:
-        try:
-            target[...] = self.coder.decode(encoded)[self.within]
-        except CorruptShardError as error:
-            raise error.at(inner_chunk=_sum(self.first, place)) from error.__cause__
+    def _run_one_by_one(self, chosen: Pieces, present: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
+        parts = [[axis.part(at) for at in axis.coords()] for axis in self.axes]
+        for encoded, place in zip(chosen, np.argwhere(present).tolist(), strict=True):
+            pairs = [along[at] for along, at in zip(parts, place, strict=True)]
+            within = box_slices(tuple(wanted for wanted, _ in pairs))
+            coords = tuple(axis.coords()[at] for axis, at in zip(self.axes, place, strict=True))
+            DecodeChunk(
+                self.coder, encoded, within, view(self.target, (land for _, land in pairs)), coords
+            ).run()
+
+
+DecodeJob = DecodeChunk | DecodeGrid
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,11 +301,3 @@ def _halves(shape: tuple[int, ...]) -> tuple[int, tuple[tuple[int, int], tuple[i
 def _cut(array: np.ndarray[Any, Any], axis: int, low: int, high: int) -> np.ndarray[Any, Any]:
     part: np.ndarray[Any, Any] = array[(slice(None),) * axis + (slice(low, high),)]
     return part
-
-
-def _moved(coords: Coords, axis: int, by: int) -> Coords:
-    return (*coords[:axis], coords[axis] + by, *coords[axis + 1 :])
-
-
-def _sum(first: Coords | None, place: Coords) -> Coords | None:
-    return None if first is None else tuple(at + by for at, by in zip(first, place, strict=True))

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
 
 from zarr_shard_codec.core.grid import Coords, all_to_coords, to_linear
 from zarr_shard_codec.core.index import ShardIndex, entry_error, too_large
-from zarr_shard_codec.core.jobs import Bounds, DecodeJob
+from zarr_shard_codec.core.jobs import Bounds, DecodeChunk, DecodeGrid, DecodeJob
 from zarr_shard_codec.core.pieces import Parts, Pieces, Segments
 from zarr_shard_codec.core.plans import (
     Chain,
@@ -120,8 +119,7 @@ def _read_chunk(
         return []
     encoded = yield from _fetch(shard, [lies], lambda _: coords, extent)
     parts = box_slices(tuple(axis.part(at)[0] for axis, at in zip(axes, coords, strict=True)))
-    cells = np.zeros((1,) * len(axes), np.int64)
-    return [DecodeJob(shard.inner, Parts(encoded), cells, parts, target, coords)]
+    return [DecodeChunk(shard.inner, encoded[0], parts, target, coords)]
 
 
 def _fetch(
@@ -205,24 +203,9 @@ class _Grid:
     def jobs(
         self, cells: np.ndarray[Any, Any], encoded: Pieces, target: np.ndarray[Any, Any]
     ) -> list[DecodeJob]:
-        """The chunks that there are, in blocks that are treated alike. `cells` is flat."""
+        """The chunks that there are. `cells` is flat."""
         cells = cells.reshape([len(axis.chunks) for axis in self.axes])
-        jobs: list[DecodeJob] = []
-        full = bool((cells >= 0).all())
-        for block in product(*(axis.runs() for axis in self.axes)):
-            inside = view(cells, (run.positions for run in block))
-            if full or (inside >= 0).any():
-                jobs.append(
-                    DecodeJob(
-                        self.shard.inner,
-                        encoded,
-                        inside,
-                        box_slices(tuple(run.within for run in block)),
-                        view(target, (run.landing for run in block)),
-                        tuple(run.first for run in block),
-                    )
-                )
-        return jobs
+        return [DecodeGrid(self.shard.inner, encoded, cells, self.axes, target)] if (cells >= 0).any() else []
 
 
 def _read_inner(inner: Chain, piece: _Piece, extent: ByteRange) -> Plan[list[DecodeJob]]:

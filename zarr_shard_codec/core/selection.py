@@ -214,8 +214,6 @@ class Run:
 
     Attributes
     ----------
-    first
-        The first one's coordinate.
     positions
         Which they are among the chunks touched along this axis.
     within
@@ -224,10 +222,14 @@ class Run:
         Where they all land in the block, one behind the other.
     """
 
-    first: int
     positions: slice
     within: range
     landing: slice
+
+    @property
+    def slice_within(self) -> slice:
+        """The indices wanted within each, to index NumPy's arrays with."""
+        return slice(self.within.start, self.within.stop, self.within.step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +267,7 @@ class AxisProjection:
         """The touched chunks in runs: where chunks are alike, one for all between the first and the last."""
         chunks = self.coords()
         if len(chunks) == 1:
-            return [Run(chunks[0], slice(0, 1), *self.part(chunks[0]))]
+            return [Run(slice(0, 1), *self.part(chunks[0]))]
         alike = isinstance(chunks, range) and self.chunk_size % self.wanted.step == 0
         cuts: Iterable[int] = range(len(chunks) + 1)
         if alike and len(chunks) > 3:
@@ -279,7 +281,7 @@ class AxisProjection:
                 first, landing = last.positions.start, slice(last.landing.start, landing.stop)
             else:
                 first = low
-            runs.append(Run(chunks[first], slice(first, high), within, landing))
+            runs.append(Run(slice(first, high), within, landing))
         return runs
 
 
