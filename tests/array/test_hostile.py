@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import struct
 import subprocess
@@ -57,8 +56,6 @@ def _document(shape=(8,), shard=(8,), inner=(2,), codecs=(LITTLE,), location="en
     }
 
 
-# ── the broken shards that peers were seen with: 1-D int32, shard 8, inner chunk 2 ────────────────────
-
 CHUNKS = [struct.pack("<2i", 2 * at + 1, 2 * at + 2) for at in range(4)]
 GOOD = [(8 * at, 8) for at in range(4)]
 
@@ -73,11 +70,6 @@ def _shard(second=(8, 8), chunks=CHUNKS, location="end"):
 
 def _flipped(encoded, at):
     return encoded[:at] + bytes([encoded[at] ^ 1]) + encoded[at + 1 :]
-
-
-def _with_second(chunk):
-    entries = [(0, 8), (8, len(chunk)), (8 + len(chunk), 8), (16 + len(chunk), 8)]
-    return b"".join([CHUNKS[0], chunk, *CHUNKS[2:], _index(entries)])
 
 
 BROKEN = {
@@ -177,9 +169,6 @@ def test_a_broken_shard_is_not_written_over_in_part(case):
     assert found == reason
     array[...] = 9
     assert array[...].tolist() == [9] * 8
-
-
-# ── bombs ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _zstd_claiming(nbytes):
@@ -310,82 +299,6 @@ def test_bombs_fail_fast_and_in_little_memory(tmp_path):
             assert grown_kib < 50 << 10, name
             assert seconds < 5, name
     assert results[2 * list(HOSTILE).index("index of 2^30 entries")][0] == "shard_too_short"
-
-
-# ── documents ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_all_problems_of_a_document_at_once():
-    """A document with something wrong everywhere names it all, each with its path."""
-    document = _document(inner=(3,), codecs=[{"name": "nope"}]) | {
-        "zarr_format": 4,
-        "data_type": "int31",
-        "surprise": 1,
-        "dimension_names": [1],
-    }
-    document["codecs"][0]["configuration"] |= {"index_location": "middle", "colour": 1}
-    del document["codecs"][0]["configuration"]["index_codecs"]
-    del document["fill_value"]
-    store = MemoryStore()
-    store.write("a/zarr.json", [json.dumps(document).encode()])
-    with pytest.raises(zsc.MetadataError) as caught:
-        zsc.open(store, path="a")
-    assert caught.value.key == "a/zarr.json"
-    inside = "codecs[0].configuration"
-    assert {(problem.path, problem.reason) for problem in caught.value.problems} == {
-        ("zarr_format", "wrong_value"),
-        ("data_type", "unsupported_data_type"),
-        ("surprise", "unknown_key"),
-        ("dimension_names", "wrong_type"),
-        ("fill_value", "missing_key"),
-        (f"{inside}.chunk_shape[0]", "chunk_shape_not_divisor"),
-        (f"{inside}.codecs[0].name", "unknown_codec"),
-        (f"{inside}.index_location", "wrong_value"),
-        (f"{inside}.colour", "unknown_key"),
-        (f"{inside}.index_codecs", "missing_key"),
-    }
-
-
-@pytest.mark.parametrize("levels", [40, 500, 20000])
-def test_endless_nesting_is_a_metadata_error(levels):
-    """Shards nested beyond reason, in bytes or parsed, are a MetadataError."""
-    one = json.dumps({"chunk_shape": [1], "index_codecs": [LITTLE], "index_location": "end", "codecs": ["@"]})
-    head, tail = f'{{"name": "sharding_indexed", "configuration": {one}}}'.split('"@"')
-    text = json.dumps(_document() | {"codecs": ["@"]}).replace(
-        '"@"', head * levels + json.dumps(LITTLE) + tail * levels
-    )
-    store = MemoryStore()
-    store.write("zarr.json", [text.encode()])
-    with pytest.raises(zsc.MetadataError):
-        zsc.open(store)
-
-
-@pytest.mark.parametrize("shape", [(2**62,), (2**40, 2**40), (2**63 - 1,) * 3])
-def test_absurd_shapes_open_and_read_in_part(shape):
-    """An array of any size opens, and a small part of it reads; one too large for memory does not."""
-    rank = len(shape)
-    store = MemoryStore()
-    array = zsc.create(
-        store, shape=shape, dtype="u1", shard_shape=(4,) * rank, inner_chunk_shape=(2,) * rank, fill_value=9
-    )
-    assert array[(-1,) * rank] == 9
-    assert array[(slice(2**39, 2**39 + 2),) * rank].tolist() == np.full((2,) * rank, 9).tolist()
-    array[(-1,) * rank] = 5
-    assert zsc.open(store)[(slice(-2, None),) * rank].sum() == 9 * (2**rank - 1) + 5
-    with pytest.raises((MemoryError, zsc.SelectionError)):
-        array[...]
-    with pytest.raises((MemoryError, zsc.SelectionError)):
-        asyncio.run(array.read())
-
-
-@pytest.mark.parametrize("shape", [(2**63,), (2**70,), (-1,), (1.5,), (True,), ("8",), (None,), (1,) * 33])
-def test_shapes_that_cannot_be_are_metadata_errors(shape):
-    """A size that no store counts to, or that is no size, is refused with its place."""
-    document = _document() | {"shape": list(shape)}
-    with pytest.raises(zsc.MetadataError) as caught:
-        zsc.open(MemoryStore(), metadata=document)
-    assert caught.value.reason in ("invalid_shape", "wrong_type")
-    assert caught.value.problems[0].path.startswith("shape")
 
 
 class _Vanishing(MemoryStore):

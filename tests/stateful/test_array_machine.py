@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -44,46 +43,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from failing_calls import FAULTS, Disk, Killed
 from layouts import CRC, layouts, shapes, special_values
+from units import boxes_of, fitted, require_either, same, spread
 
 done: Counter[str] = Counter()
 
 
 class _Abandoned(Exception):  # noqa: N818
     """Ends the block of a shard writer."""
-
-
-def _bits(array):
-    """The bytes of each element, along one more axis."""
-    return np.ascontiguousarray(array).reshape(*array.shape, 1).view(np.uint8)
-
-
-def _same(one, other):
-    return (_bits(one) == _bits(other)).all(axis=-1)
-
-
-def _boxes(shape, unit):
-    """All boxes of a grid that begins at the origin, cut off at the shape's end."""
-    spans = (
-        [slice(at, min(at + step, size)) for at in range(0, size, step)]
-        for size, step in zip(shape, unit, strict=True)
-    )
-    return product(*spans)
-
-
-def _spread(mask, unit):
-    """All of each unit that has something of the mask."""
-    wide = np.zeros_like(mask)
-    for box in _boxes(mask.shape, unit):
-        wide[box] = mask[box].any()
-    return wide
-
-
-def _fitted(array, shape, beyond):
-    """The array after a change of its shape."""
-    fitted = np.full(shape, beyond, array.dtype)
-    common = tuple(slice(min(sizes)) for sizes in zip(array.shape, shape, strict=True))
-    fitted[common] = array[common]
-    return fitted
 
 
 class ArrayMachine(RuleBasedStateMachine):
@@ -162,7 +128,7 @@ class ArrayMachine(RuleBasedStateMachine):
         wanted, touched = self.model.copy(), np.zeros(shape, bool)
         part = wanted[box]
         part[...], touched[box] = self.fill, True
-        everywhere = list(_boxes(part.shape, inner))
+        everywhere = list(boxes_of(part.shape, inner))
         chunks = []
         for inside in data.draw(st.lists(st.sampled_from(everywhere), max_size=len(everywhere) + 1)):
             chunk = self._values(data, data.draw(st.sampled_from([inner, part[inside].shape])))
@@ -200,8 +166,8 @@ class ArrayMachine(RuleBasedStateMachine):
             self._resize(data, before)
 
     def _resize(self, data, shape):
-        wanted = _fitted(self.model, shape, self.fill)
-        touched = ~_fitted(np.ones(shape, bool), self.model.shape, beyond=False)
+        wanted = fitted(self.model, shape, self.fill)
+        touched = ~fitted(np.ones(shape, bool), self.model.shape, beyond=False)
         ended = self._change(data, lambda: self.array.resize(shape), wanted, touched, by_shard=False)
         self._look_around(data, "resize", ended)
 
@@ -223,12 +189,12 @@ class ArrayMachine(RuleBasedStateMachine):
         seen, readable = self._look()
         found = readable & self.lost
         assert (readable | self.lost).all()
-        assert _same(seen, self.model)[~self.lost].all()
+        assert same(seen, self.model)[~self.lost].all()
         if self.unit == "torn":  # written over: nothing is left to bring back
             assert drop or not found.any()
-            assert _same(seen, np.full_like(seen, self.fill))[found].all()
+            assert same(seen, np.full_like(seen, self.fill))[found].all()
         else:
-            _require_either(seen, self.model, self.other, found, self.unit)
+            require_either(seen, self.model, self.other, found, self.unit)
         if ended == "done":
             what = [(repair.action, repair.key, repair.inner_chunk) for repair in report.repairs]
             assert what == [(repair.action, repair.key, repair.inner_chunk) for repair in planned.repairs]
@@ -258,24 +224,24 @@ class ArrayMachine(RuleBasedStateMachine):
         ended, _ = self._under(fault, act)
         shape = zsc.open(self.path).shape
         assert shape == wanted.shape or (ended != "done" and shape == self.model.shape)
-        wanted = _fitted(wanted, shape, self.fill)
-        touched, lost = (_fitted(mask, shape, beyond=False) for mask in (touched, self.lost))
-        old, other = (_fitted(array, shape, self.fill) for array in (self.model, self.other))
+        wanted = fitted(wanted, shape, self.fill)
+        touched, lost = (fitted(mask, shape, beyond=False) for mask in (touched, self.lost))
+        old, other = (fitted(array, shape, self.fill) for array in (self.model, self.other))
         seen, readable = self._look()
         shard, inner = self.array.shard_shape, self.array.inner_chunk_shape
-        lost = _spread(lost, inner if self.unit == "torn" else shard)  # an array that grew shows more of it
+        lost = spread(lost, inner if self.unit == "torn" else shard)  # an array that grew shows more of it
         may_lose, unit = np.zeros_like(lost), shard if by_shard else None
         if self.options["write_strategy"] == "in_place" and ended in ("killed", "failed"):
             unit = inner if self.checked and by_shard else None
-            may_lose = _spread(touched, inner) & self.checked
+            may_lose = spread(touched, inner) & self.checked
         elif self.options["write_strategy"] == "append" and ended == "killed":
-            may_lose = _spread(touched, shard)
+            may_lose = spread(touched, shard)
         if ended == "done":
-            assert _same(seen, wanted)[readable].all()
+            assert same(seen, wanted)[readable].all()
             assert not (touched & ~readable).any()
         else:
-            _require_either(seen, old, wanted, readable & ~lost, unit)
-            assert (_same(seen, wanted) & touched)[readable & lost].all()
+            require_either(seen, old, wanted, readable & ~lost, unit)
+            assert (same(seen, wanted) & touched)[readable & lost].all()
         assert (readable | lost | may_lose).all()
         if not lost.any():
             other = wanted
@@ -325,7 +291,7 @@ class ArrayMachine(RuleBasedStateMachine):
         assert theirs.shape == ours.shape
         seen, readable = np.empty(ours.shape, ours.dtype), np.zeros(ours.shape, bool)
         whole = (tuple(slice(0, size) for size in ours.shape),)
-        for boxes in (whole, _boxes(ours.shape, ours.inner_chunk_shape)):
+        for boxes in (whole, boxes_of(ours.shape, ours.inner_chunk_shape)):
             for box in boxes:
                 mine = other = None
                 with suppress(zsc.CorruptShardError):
@@ -334,7 +300,7 @@ class ArrayMachine(RuleBasedStateMachine):
                     other = theirs[box].read().result()
                 assert (mine is None) == (other is None)
                 if mine is not None:
-                    assert _same(mine, other).all()
+                    assert same(mine, other).all()
                     seen[box], readable[box] = mine, True
             if readable.all():
                 break
@@ -348,9 +314,9 @@ class ArrayMachine(RuleBasedStateMachine):
                 self.array[selection]
         else:
             expected = self.model[selection]
-            assert _same(np.asarray(self.array[selection]), np.asarray(expected)).all()
+            assert same(np.asarray(self.array[selection]), np.asarray(expected)).all()
         shards = dict(self.array.shard_keys())
-        boxes = dict(zip(shards, _boxes(self.model.shape, self.array.shard_shape), strict=True))
+        boxes = dict(zip(shards, boxes_of(self.model.shape, self.array.shard_shape), strict=True))
         report = zsc.verify(self.path)
         damaged = {finding.key for finding in report.findings if finding.severity == "error"}
         assert damaged == {shards[at] for at, box in boxes.items() if self.lost[box].any()}
@@ -379,17 +345,6 @@ class ArrayMachine(RuleBasedStateMachine):
         if kind == "zeros":
             return random.choice(special_values(dtype)[:2], shape)
         return np.frombuffer(random.bytes(size * dtype.itemsize), dtype).reshape(shape)
-
-
-def _require_either(seen, old, new, where, unit):
-    """Each unit (None: each byte) is as it was or as it was to be."""
-    if unit is None:
-        found = _bits(seen)
-        assert ((found == _bits(old)) | (found == _bits(new)))[where].all()
-        return
-    is_old, is_new = _same(seen, old), _same(seen, new)
-    for box in _boxes(seen.shape, unit):
-        assert is_old[box][where[box]].all() or is_new[box][where[box]].all()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has not these calls")
