@@ -1,6 +1,6 @@
 """Cut shards that were appended to at every byte, and see what `repair` makes of each.
 
-    python tests/crash/cut_appends.py --images 40
+    python tests/crash/cut_appends.py --images 20
 
 An image is a shard of an array of its own after one to three appends: of one or two axes, with raw,
 compressed or checked inner chunks, indexes of either byte order, some with shards within. Whatever is left of
@@ -126,7 +126,7 @@ def cut_appends(n_images: int) -> Counter[str]:
 def main() -> None:
     """Run what the command line says."""
     parser = argparse.ArgumentParser(description="Cut appended shards at every byte, and repair them.")
-    parser.add_argument("--images", type=int, default=40)
+    parser.add_argument("--images", type=int, default=20)
     seen = cut_appends(parser.parse_args().images)
     print(", ".join(f"{count} {what}" for what, count in sorted(seen.items())))
 

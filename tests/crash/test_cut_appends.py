@@ -1,4 +1,4 @@
-"""Appends cut at every byte, a few: the long run is `cut_appends.py --images 40`."""
+"""Appends cut at every byte, a few: the long run is `cut_appends.py --images 20`."""
 
 from __future__ import annotations
 
