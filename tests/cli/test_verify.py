@@ -62,13 +62,14 @@ def test_every_finding_is_a_line_and_errors_are_status_1(tmp_path):
     result = _run(tmp_path)
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert lines[1] == (
         "error  c/0: inner chunk (1,): index entry (offset 0, nbytes 0): "
         "an encoded inner chunk has at least one byte [entry_zero_length]"
     )
     assert [line.split()[0] for line in lines[:4]] == ["note", "error", "note", "error"]
     assert lines[4].endswith(": 2 errors, 2 notes")
+    assert lines[5] == "zarr-shard repair says what of it can be repaired"
 
 
 def test_notes_alone_are_status_0(tmp_path):

@@ -51,4 +51,5 @@ def _summary(totals: Totals, *, index_only: bool) -> str:
     ]
     errors, notes = totals.errors, totals.notes
     verdict = counted(errors, "error") if errors else click.style("no errors", fg="green")
-    return f"{', '.join(checked)}: {verdict}{', ' + counted(notes, 'note') if notes else ''}"
+    line = f"{', '.join(checked)}: {verdict}{', ' + counted(notes, 'note') if notes else ''}"
+    return f"{line}\nzarr-shard repair says what of it can be repaired" if errors else line
