@@ -19,7 +19,7 @@ class Sync(Opened):
     capabilities = Capabilities()
 
     def __init__(self) -> None:
-        super().__init__(ThisPackage())
+        super().__init__(ThisPackage("replace"))
 
     def version(self) -> str:
         """Version that is installed, or that this is the source tree."""

@@ -31,6 +31,7 @@ class PlainCoder:
         self.spec = ChunkSpec(chunk_shape, np.dtype("u2"), np.zeros((), "u2"))
         self.batch_nbytes = batch_nbytes
         self.batches = batches
+        self.is_plain = True
 
     def decode(self, encoded):
         """One chunk."""

@@ -102,7 +102,8 @@ class Job:
     """Something to do with what was read, that cannot be cut; `held` counts those that were not done yet."""
 
     def __init__(self, do, nbytes, held):
-        self.do, self.nbytes, self._held = do, nbytes, held
+        self.do, self._held = do, held
+        self.nbytes = self.work_nbytes = nbytes
         held.add(1)
 
     def split(self):

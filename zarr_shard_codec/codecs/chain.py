@@ -165,6 +165,11 @@ class CodecChain:
         return Whole(self.max_encoded_nbytes + 1)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether decoding is no work but a copy: nothing is compressed, checked or computed."""
+        return not self.bytes_bytes and isinstance(self.array_bytes, BytesCodec)
+
+    @property
     def batch_nbytes(self) -> int:
         """Decoded size of the chunks that are best worked on together, in bytes.
 

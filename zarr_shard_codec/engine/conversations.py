@@ -90,7 +90,7 @@ def converse_seen(plan: Callable[[], Plan[T]], store: Store, key: str) -> tuple[
                 requests, end = _send(conversation, turn.answer(buffers))
             if opened is not None and turn is not None and turn.is_unseen:
                 opened.read(_NOTHING)
-            result: T = end.value
+            (result,) = end
             return result, _seen(opened, asked=turn is not None)
         except ZarrShardError as error:
             if pause is None or not may_be_in_change(error, store, key, _seen(opened, asked=True)):
@@ -127,7 +127,7 @@ async def converse_seen_async(plan: Callable[[], Plan[T]], store: AsyncStore, ke
                 requests, end = _send(conversation, turn.answer(buffers))
             if opened is not None and turn is not None and turn.is_unseen:
                 await opened.read_async(_NOTHING)
-            result: T = end.value
+            (result,) = end
             return result, _seen(opened, asked=turn is not None)
         except ZarrShardError as error:
             if pause is None or opened is None or error.reason != "object_changed":
@@ -138,12 +138,16 @@ async def converse_seen_async(plan: Callable[[], Plan[T]], store: AsyncStore, ke
 
 def _send(
     conversation: Plan[T], answer: Sequence[Any] | None
-) -> tuple[Sequence[Request | IndexRequest | Size], StopIteration | None]:
-    """Give an answer (None at first), and get the next requests, or the end, which has the result."""
+) -> tuple[Sequence[Request | IndexRequest | Size], tuple[T] | None]:
+    """Give an answer (None at first), and get the next requests, or at the end the result.
+
+    Not the exception that brings it: its traceback would keep every buffer alive until the next search for
+    cycles.
+    """
     try:
         return conversation.send(answer), None
     except StopIteration as end:
-        return (), end
+        return (), (end.value,)
 
 
 def pauses() -> Iterator[float | None]:

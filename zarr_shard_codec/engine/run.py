@@ -19,6 +19,7 @@ import numpy as np
 
 from zarr_shard_codec.core.jobs import DecodeJob
 from zarr_shard_codec.core.plans import Plan
+from zarr_shard_codec.engine import memory as _memory  # noqa: F401 - it does its work when imported
 from zarr_shard_codec.engine.conversations import Seen, converse_seen, may_be_in_change, pauses
 from zarr_shard_codec.engine.pool import WAITING_THREADS, thread_count, waiting_pool, working_pool
 from zarr_shard_codec.errors import ZarrShardError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:  # slow to import, and a process that reads one chunk needs no
     from concurrent.futures import Future, ThreadPoolExecutor
 
 _BATCH_NBYTES: Final = 1 << 20
-"""Decoded bytes that are worth handing to a thread."""
+"""Decoded bytes, of compressed chunks, that are worth handing to a thread."""
 
 _OBJECT_NBYTES: Final = 1 << 16
 """What opening an object counts for in a batch: about the time that decoding so many bytes takes."""
@@ -102,25 +103,22 @@ def _read_all(
     fetch: Callable[[list[ReadTask]], list[Job]],
     finish: Callable[[list[Job]], None],
 ) -> None:
-    one, others = peek(tasks, 1)
-    if not others:
-        jobs = fetch(one)
-        if sum(job.nbytes for _, _, job in jobs) <= _BATCH_NBYTES:  # the way of a small read is short
-            finish(jobs)
-            return
-        for _ in ahead(finish, decode_batches(jobs), working_pool):
-            pass
-        return
-    groups = groups_of(chain(one, others), store, lambda task: task.target.nbytes)
+    groups = groups_of(tasks, store, lambda task: task.target.nbytes)
     few, rest = peek(groups, 2 * thread_count())
-    if rest and not waits_for_network(store):
+    fetched: Generator[list[Job]]
+    if waits_for_network(store):
+        depth = depth_for(store, (task.target.nbytes for group in few for task in group))
+        fetched = ahead(fetch, chain(few, rest), waiting_pool, depth=depth)
+    elif rest:
         # Enough objects to keep every core busy: the thread that reads one also decodes it.
         for _ in ahead(lambda group: finish(fetch(group)), chain(few, rest), working_pool):
             pass
         return
+    else:
+        # Files are read here: what threads would win by it they lose waiting for Python's lock.
+        fetched = (fetch(group) for group in few)
     # Closed at once after an error: a traceback would keep the stages, and what they have begun, alive.
-    depth = depth_for(store, (task.target.nbytes for group in few for task in group))
-    with closing(ahead(fetch, chain(few, rest), pool_for(store), depth=depth)) as fetched:
+    with closing(fetched):
         for _ in ahead(finish, decode_batches(chain.from_iterable(fetched)), working_pool):
             pass
 
@@ -136,7 +134,7 @@ def peek(items: Iterable[T], count: int) -> tuple[list[T], Iterable[T]]:
 def decode_batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
     """Cut jobs into batches that are worth a thread."""
     parts = ((task, seen, part) for task, seen, job in jobs for part in job.split())
-    return batches(parts, lambda job: job[2].nbytes)
+    return batches(parts, lambda job: job[2].work_nbytes)
 
 
 def decode(batch: list[Job], store: Store) -> list[ReadTask]:
