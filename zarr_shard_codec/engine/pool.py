@@ -51,7 +51,7 @@ def working_pool() -> ThreadPoolExecutor:
 
 
 def waiting_pool() -> ThreadPoolExecutor:
-    """The pool for what waits for a network."""
+    """The pool for what waits for a network, or for a disk."""
     return _pool("wait", lambda: WAITING_THREADS)
 
 

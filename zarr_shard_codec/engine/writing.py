@@ -21,7 +21,7 @@ from zarr_shard_codec.core.plans import Plan
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.conversations import Seen, converse_seen
 from zarr_shard_codec.engine.locks import Locking, Locks
-from zarr_shard_codec.engine.pool import thread_count, working_pool
+from zarr_shard_codec.engine.pool import thread_count, waiting_pool, working_pool
 from zarr_shard_codec.engine.run import ahead, batches, depth_for, groups_of, peek, pool_for
 from zarr_shard_codec.errors import StoreError, UsageError, ZarrShardError
 from zarr_shard_codec.stores.protocols import (
@@ -132,7 +132,8 @@ def write_objects(
 
         few, rest = peek(groups_of(locked(), store, lambda task: task.nbytes), 2 * thread_count())
         if rest and not waits_for_network(store):
-            for _ in ahead(write_all, chain(few, rest), working_pool):
+            # Two a core: whoever replaces a file waits for the disk, and holds no lock of Python's then.
+            for _ in ahead(write_all, chain(few, rest), waiting_pool):
                 pass
             return
         depth = depth_for(store, (task.nbytes for group in few for task in group))
