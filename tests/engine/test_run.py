@@ -276,7 +276,7 @@ def test_a_network_is_asked_for_many_objects_at_once(verb, nbytes, expected):
 
 @pytest.mark.parametrize(("verb", "expected"), [("read", N_THREADS), ("write", 2 * N_THREADS)])
 def test_files_keep_the_cores_busy_and_no_more(verb, expected):
-    """As many threads as there are cores read from page cache; twice as many write, which wait for the disk."""
+    """As many threads as there are cores read from page cache; twice as many write, and wait for disks."""
     store, held = BusyStore(pause=0.003, awaited=expected), Counter()
     if verb == "read":
         read_objects(store, (_read_task(str(at), held) for at in range(40)))

@@ -29,6 +29,8 @@ def as_block(value: Any, wanted: Selection, dtype: np.dtype[Any]) -> np.ndarray[
             "value_shape_mismatch",
             f"expected a value that broadcasts to {wanted.result_shape}, found shape {given.shape}",
         ) from None
+    if given.dtype == dtype:
+        return block.astype(dtype, copy=False)
     # Integers go by their values: NumPy counts int64 → int32 as the same kind, and wraps.
     integers = given.dtype.kind in "iu" and dtype.kind in "iu"
     if np.can_cast(given.dtype, dtype, "safe" if integers else "same_kind"):

@@ -102,10 +102,12 @@ class Selection:
         ValueError
             NumPy's, when the value does not broadcast to the selection's shape.
         """
-        # As NumPy does: leading axes of length one may be too many, never too few.
-        while value.ndim > len(self.result_shape) and value.shape[0] == 1:
-            value = value[0]
-        value = np.broadcast_to(value, self.result_shape)
+        result_shape = self.result_shape
+        if value.shape != result_shape:
+            # As NumPy does: leading axes of length one may be too many, never too few.
+            while value.ndim > len(result_shape) and value.shape[0] == 1:
+                value = value[0]
+            value = np.broadcast_to(value, result_shape)
         steps = self.finish[: len(self.box)]
         full = value[tuple(slice(None) if isinstance(step, slice) else np.newaxis for step in steps)]
         return full[tuple(step if isinstance(step, slice) else slice(None) for step in steps)]

@@ -148,6 +148,11 @@ class Touched:
         """Find them; parameters as of `write_shard`."""
         inner_shape, counts = shard.inner.spec.shape, shard.chunks_per_shard
         axes = project(box, inner_shape)
+        if value.shape == inner_shape and all(len(axis.chunks) == 1 for axis in axes):
+            # One inner chunk, all of it: as below, without the arrays that many are worth.
+            place = to_linear([axis.coords()[0] for axis in axes], counts)
+            whole = EncodeJob(shard.inner, value, np.full((1,) * len(axes), place, np.int64))
+            return cls(shard, [whole], [], np.empty(0, np.bool_))
         linear = linear_chunks(axes, counts).reshape([len(axis.chunks) for axis in axes])
         wholes: list[EncodeJob] = []
         in_part: list[Coords] = []

@@ -117,11 +117,13 @@ def write_objects(
 
     one, others = peek(tasks, 1)
     with Locks(store, folder, lock) as held:
-        if not others:  # the way of a small write is short
+        if not others:
             for task in one:
                 held.take(task.key)
-                with closing(ahead(_encode, _job_batches(start(one)), working_pool)) as encoded:
-                    put(list(_complete(encoded)))
+                write = _Started.begin(task, store)
+                for batch in ahead(_encode, list(_job_batches([write])), working_pool):
+                    write.encoded.extend(chunks for _, chunks in batch)
+                put([write])
             return
 
         def locked() -> Iterator[WriteTask]:
