@@ -19,7 +19,6 @@ import numpy as np
 
 from zarr_shard_codec.core.jobs import DecodeJob
 from zarr_shard_codec.core.plans import Plan
-from zarr_shard_codec.engine import memory as _memory  # noqa: F401 - it does its work when imported
 from zarr_shard_codec.engine.conversations import Seen, converse_seen, may_be_in_change, pauses
 from zarr_shard_codec.engine.pool import WAITING_THREADS, thread_count, waiting_pool, working_pool
 from zarr_shard_codec.errors import ZarrShardError
