@@ -31,7 +31,7 @@ class PlainCoder:
         self.spec = ChunkSpec(chunk_shape, np.dtype("u2"), np.zeros((), "u2"))
         self.batch_nbytes = batch_nbytes
         self.batches = batches
-        self.is_plain = True
+        self.decodes_fast = True
 
     def decode(self, encoded):
         """One chunk."""

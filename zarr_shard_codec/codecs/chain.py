@@ -15,6 +15,7 @@ import numpy as np
 
 from zarr_shard_codec.codecs.bytes_ import BytesCodec
 from zarr_shard_codec.codecs.choosing import choose_codecs
+from zarr_shard_codec.codecs.crc32c import Crc32cCodec
 from zarr_shard_codec.codecs.transpose import TransposeCodec
 from zarr_shard_codec.core.fill import filled, is_filled
 from zarr_shard_codec.core.grid import ChunkOrder
@@ -165,9 +166,12 @@ class CodecChain:
         return Whole(self.max_encoded_nbytes + 1)
 
     @property
-    def is_plain(self) -> bool:
-        """Whether decoding is no work but a copy: nothing is compressed, checked or computed."""
-        return not self.bytes_bytes and isinstance(self.array_bytes, BytesCodec)
+    def decodes_fast(self) -> bool:
+        """Whether decoding takes little longer than a copy: no more than checksums and Blosc's own LZ."""
+        return isinstance(self.array_bytes, BytesCodec) and all(
+            isinstance(codec, Crc32cCodec) or getattr(codec, "cname", "") in ("lz4", "lz4hc", "blosclz")
+            for codec in self.bytes_bytes
+        )
 
     @property
     def batch_nbytes(self) -> int:

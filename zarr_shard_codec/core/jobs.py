@@ -25,7 +25,7 @@ Bounds = tuple[int, ...]
 """How much of a chunk lies inside the array, along each axis: at most the chunk's size, which an edge
 chunk reaches past. What lies outside holds the fill value and nobody asks for it."""
 
-_PLAIN_IS_FASTER: Final = 4
+_FAST: Final = 4
 """So many bytes are copied in the time in which one is decompressed, at the least."""
 
 
@@ -43,8 +43,8 @@ class Coder(Protocol):
         ...
 
     @property
-    def is_plain(self) -> bool:
-        """Whether decoding is no work but a copy."""
+    def decodes_fast(self) -> bool:
+        """Whether decoding takes little longer than a copy."""
         ...
 
     def decode(self, encoded: Buffer) -> np.ndarray[Any, Any]:
@@ -93,7 +93,7 @@ class DecodeChunk:
     @property
     def work_nbytes(self) -> int:
         """How much there is to do: as `DecodeGrid.work_nbytes`."""
-        return self.coder.spec.nbytes // (_PLAIN_IS_FASTER if self.coder.is_plain else 1)
+        return self.coder.spec.nbytes // (_FAST if self.coder.decodes_fast else 1)
 
     def split(self) -> Iterator[Self]:
         """One chunk is never cut."""
@@ -139,8 +139,8 @@ class DecodeGrid:
 
     @property
     def work_nbytes(self) -> int:
-        """How much there is to do: decoded bytes, fewer where decoding is no more than a copy."""
-        return self.nbytes // (_PLAIN_IS_FASTER if self.coder.is_plain else 1)
+        """How much there is to do: decoded bytes, fewer where decoding is fast."""
+        return self.nbytes // (_FAST if self.coder.decodes_fast else 1)
 
     def split(self) -> Iterator[DecodeGrid]:
         """Cut into batches: as many chunks as the coder is best at, or one."""
