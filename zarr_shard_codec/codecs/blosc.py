@@ -16,6 +16,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any, ClassVar, Final
 
+import numpy as np
+
 from zarr_shard_codec.codecs import blosc_snappy
 from zarr_shard_codec.codecs.bounded import compression_bound, too_large, undecodable
 from zarr_shard_codec.codecs.configuration import Fields
@@ -131,10 +133,12 @@ class BloscCodec:
         UsageError
             `missing_extra` for snappy, as in `encode`; the bytes may be good.
         """
-        if self._checked_nbytes(memoryview(encoded), max_nbytes) == 0:
+        nbytes = self._checked_nbytes(memoryview(encoded), max_nbytes)
+        if nbytes == 0:
             return b""  # the library calls it an error
+        decoded = np.empty(nbytes, np.uint8).data  # whoever wants to keep it need not copy it
         try:
-            decoded: bytes = _library().decompress(encoded)
+            _library().decompress(encoded, decoded)
         except (RuntimeError, ValueError) as error:
             if encoded[2] >> 5 == SNAPPY and "snappy" not in _library().list_compressors():
                 return blosc_snappy.decode(self.name, encoded)
