@@ -136,3 +136,14 @@ def test_without_locks_nothing_is_made(tmp_path):
     assert (array[...] == np.arange(64) % 4).all()
     assert "zsc" not in "".join(file.name for file in tmp_path.rglob("*"))
     assert len(list(LocalStore(tmp_path).list(""))) == 9
+
+
+def test_a_factory_that_makes_no_locks_is_refused(tmp_path):
+    """The error says what came back; nothing is written, and nothing stays locked."""
+    array = zsc.create(tmp_path, lock=lambda name: name, **LAYOUT)
+    with pytest.raises(zsc.UsageError, match="returned '") as caught:
+        array[3] = 1
+    assert caught.value.reason == "invalid_argument"
+    again = zsc.open(tmp_path, "r+")
+    again[3] = 2
+    assert again[:5].tolist() == [0, 0, 0, 2, 0]

@@ -87,8 +87,8 @@ FILES = {
     "keys too long for a file": {
         "zarr.json": _array((HUGE,) * 32, (1,) * 32, (1,) * 32, chunk_key_encoding={"name": "v2"}),
     },
-    "100,000 codecs": {"zarr.json": _array(after=[CRC] * 10**5), "c/0": b"x" * 200},
-    "100,000 inner codecs": {"zarr.json": _array(codecs=[LITTLE] + [ZSTD] * 10**5), "c/0": b"x" * 200},
+    "20,000 codecs": {"zarr.json": _array(after=[CRC] * 20_000), "c/0": b"x" * 200},
+    "20,000 inner codecs": {"zarr.json": _array(codecs=[LITTLE] + [ZSTD] * 20_000), "c/0": b"x" * 200},
     "1,000,000 shards within shards": {"zarr.json": _nested(json.dumps(_array(codecs=["@"])), 10**6)},
     "1,000,000 lists within lists": {"zarr.json": b"[" * 10**6 + b"]" * 10**6},
     "100,000 axes": {"zarr.json": _array([1] * 10**5, [1] * 10**5, [1] * 10**5)},

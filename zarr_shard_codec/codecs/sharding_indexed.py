@@ -255,7 +255,8 @@ class ShardingCodec:
             raise CorruptShardError(
                 "index_checksum_mismatch" if checksum else "index_undecodable",
                 f"the shard index: {error.message}",
-                hint="The shard was damaged, or its index is not where or what the metadata says.",
+                hint="The shard was damaged, or its index is not where or what the metadata says. "
+                "If a writer was killed: `zarr-shard repair` looks for the index that it had before.",
             ) from error
         entries = np.ascontiguousarray(table, np.uint64).reshape(-1, 2)
         return ShardIndex(entries, self.chunks_per_shard)

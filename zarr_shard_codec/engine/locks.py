@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, Literal, Self
 from weakref import WeakValueDictionary
 
+from zarr_shard_codec.errors import UsageError
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.protocols import Store, locks_names
 
@@ -69,12 +70,19 @@ class Locks:
         ------
         StoreError
             `store_failure`: the file system has no locks. Nothing more is held then.
+        UsageError
+            `invalid_argument`: what the caller's factory returned is no lock.
         """
         mine = lock_of(self._store, key)
         mine.acquire()
         held = self._held[key] = [mine.release]
         if callable(self._lock):
             manager = self._lock(name_of(self._store, key))
+            if not isinstance(manager, AbstractContextManager):
+                raise UsageError(
+                    "invalid_argument",
+                    f"lock: expected a function that returns a context manager, it returned {manager!r:.80}",
+                )
             if not any(manager is other for other, _ in self._managers):
                 manager.__enter__()
                 self._managers.append((manager, []))
