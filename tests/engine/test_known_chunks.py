@@ -202,3 +202,58 @@ def test_a_remote_inner_chunk_that_was_empty_is_asked_for(read):
     _same(read(array, np.s_[0:4, 0:2]), values[0:4, 0:2])
     writer[:8, :8] = 0
     assert not read(array, np.s_[0:4, 2:4]).any()
+
+
+@pytest.fixture
+def patched(monkeypatch):
+    """Whether the short way wrote, write by write."""
+    answers = []
+    plain = known_chunks.KnownChunks.patch
+
+    def patch(self, *arguments):
+        answers.append(plain(self, *arguments))
+        return answers[-1]
+
+    monkeypatch.setattr(known_chunks.KnownChunks, "patch", patch)
+    return answers
+
+
+@pytest.mark.parametrize(("strategy", "codecs"), [("append", [LITTLE, ZSTD]), ("in_place", [LITTLE, CRC])])
+def test_one_inner_chunk_is_written_the_short_way(tmp_path, patched, strategy, codecs):
+    """All of one chunk, of the right shape and type, in a shard that is there; all else the long way."""
+    array, values = _array(tmp_path, "int32", codecs, write_strategy=strategy)
+    patched.clear()
+    chunk = np.arange(1, 9, dtype="i4").reshape(4, 2)
+    for at, value in (
+        (np.s_[0:4, 2:4], chunk),
+        (np.s_[4:8, 6:8], chunk.T.copy().reshape(4, 2)[::-1]),
+        (np.s_[0:4, 8:10], np.zeros((4, 2), "i4")),
+    ):
+        array[at] = values[at] = value
+    assert patched == [True] * 3
+    patched.clear()
+    (tmp_path / "c/0/1").unlink()
+    values[:8, 8:] = 0
+    for at, value in (
+        (np.s_[0:4, 2:4], 5),
+        (np.s_[0:4, 2:3], chunk[:, :1]),
+        (np.s_[0:4, 4:6], chunk.astype("i8")),
+        (np.s_[8:11, 0:2], chunk[:3]),
+        (np.s_[4:8, 10:12], chunk),
+    ):
+        array[at] = values[at] = value
+    assert patched == [False] * 5
+    _same(zsc.open(tmp_path)[...], values)
+    assert not zsc.verify(tmp_path).errors
+
+
+def test_a_torn_shard_is_not_written_into(tmp_path, patched):
+    """The long way's error comes, and the file stays as it is."""
+    array, _ = _array(tmp_path, write_strategy="append")
+    path = tmp_path / "c/0/0"
+    path.write_bytes(path.read_bytes()[:-3])
+    before = path.read_bytes()
+    with pytest.raises(zsc.CorruptShardError, match="index"):
+        array[0:4, 0:2] = np.ones((4, 2), "i4")
+    assert path.read_bytes() == before
+    assert patched[-1] is False

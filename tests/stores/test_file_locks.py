@@ -25,7 +25,7 @@ HOLDER = """
 import sys
 from zarr_shard_codec.stores import file_locks
 file_locks._HAS_BYTE_LOCKS = sys.argv[2] == "bytes"
-let_go = file_locks.take(sys.argv[1], "c/0")
+let_go = file_locks.take(sys.argv[1] + "/.zsc-lock", "c/0")
 print("held", flush=True)
 sys.stdin.readline()
 let_go()
@@ -36,7 +36,7 @@ sys.stdin.readline()
 FORKING = """
 import os, sys, time
 from zarr_shard_codec.stores import file_locks
-let_go = file_locks.take(sys.argv[1], "c/0")
+let_go = file_locks.take(sys.argv[1] + "/.zsc-lock", "c/0")
 child = os.fork()
 if child == 0:
     time.sleep(60)
@@ -52,7 +52,7 @@ WAITER = """
 import sys
 from zarr_shard_codec.stores import file_locks
 print("waiting", flush=True)
-file_locks.take(sys.argv[1], "c/0")
+file_locks.take(sys.argv[1] + "/.zsc-lock", "c/0")
 """
 
 
@@ -78,7 +78,7 @@ class Waiting(threading.Thread):
 
     def run(self):
         """Wait for the lock."""
-        self.let_go = file_locks.take(str(self._folder), self._name)
+        self.let_go = file_locks.take(str(self._folder / ".zsc-lock"), self._name)
         self.has_it.set()
 
 
@@ -92,9 +92,9 @@ def kind(request, monkeypatch):
 def test_one_name_has_one_holder(tmp_path, kind):
     """Within a process too; another name is another lock."""
     del kind
-    let_go = file_locks.take(str(tmp_path), "c/0")
+    let_go = file_locks.take(str(tmp_path / ".zsc-lock"), "c/0")
     second = Waiting(tmp_path)
-    file_locks.take(str(tmp_path), "c/1")()
+    file_locks.take(str(tmp_path / ".zsc-lock"), "c/1")()
     assert not second.has_it.wait(MOMENT)
     let_go()
     assert second.has_it.wait(PATIENCE)
@@ -150,7 +150,7 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path, end):
 
 def test_waiting_can_be_interrupted(tmp_path):
     """By KeyboardInterrupt, and the lock is then not held."""
-    let_go = file_locks.take(str(tmp_path), "c/0")
+    let_go = file_locks.take(str(tmp_path / ".zsc-lock"), "c/0")
     waiter = _start(WAITER, tmp_path)
     assert waiter.stdout.readline() == "waiting\n"
     while waiter.poll() is None:
@@ -161,12 +161,12 @@ def test_waiting_can_be_interrupted(tmp_path):
             continue
     assert "KeyboardInterrupt" in waiter.communicate()[1]
     let_go()
-    file_locks.take(str(tmp_path), "c/0")()
+    file_locks.take(str(tmp_path / ".zsc-lock"), "c/0")()
 
 
 def test_a_lock_of_a_deleted_file_is_none(tmp_path):
     """Who waited for it takes the lock of the file that has its name now."""
-    let_go = file_locks.take(str(tmp_path), "c/0")
+    let_go = file_locks.take(str(tmp_path / ".zsc-lock"), "c/0")
     waiting = Waiting(tmp_path)
     assert not waiting.has_it.wait(MOMENT)
     (tmp_path / file_locks.LOCK_FILE).unlink()
@@ -181,10 +181,10 @@ def test_a_lock_of_a_deleted_file_is_none(tmp_path):
 
 def test_no_descriptor_is_left_open(tmp_path):
     """Not after a lock was let go of, nor after it could not be had."""
-    file_locks.take(str(tmp_path), "c/0")()
+    file_locks.take(str(tmp_path / ".zsc-lock"), "c/0")()
     before = len(list(Path("/proc/self/fd").iterdir()))
     for name in ("c/0", "c/1") * 20:
-        file_locks.take(str(tmp_path), name)()
+        file_locks.take(str(tmp_path / ".zsc-lock"), name)()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert not file_locks._descriptors
 
@@ -240,7 +240,7 @@ def test_whoever_may_write_into_the_folder_may_lock(tmp_path):
     tmp_path.chmod(0o775)
     old = os.umask(0o077)
     try:
-        file_locks.take(str(tmp_path), "c/0")()
+        file_locks.take(str(tmp_path / ".zsc-lock"), "c/0")()
     finally:
         os.umask(old)
     assert stat.S_IMODE((tmp_path / file_locks.LOCK_FILE).stat().st_mode) == 0o664

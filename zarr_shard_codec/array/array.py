@@ -28,6 +28,7 @@ from zarr_shard_codec.core.plans import Plan, bounds_of
 from zarr_shard_codec.core.selection import Box, new_block, parse_selection, project, view
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.known_chunks import KnownChunks
+from zarr_shard_codec.engine.locks import Locks
 from zarr_shard_codec.engine.run import ReadTask, read_objects
 from zarr_shard_codec.engine.writing import (
     WriteTask,
@@ -255,6 +256,11 @@ class ShardedArray:
             what of the object that it names is written; others are as they were, or as they are to be.
         """
         self._require_writable()
+        if self.write_strategy != "replace" and self._known_chunks is not None:
+            with Locks(self.store, self.path, self.lock) as locks:
+                shape, dtype, strategy = self.metadata.shape, self.metadata.dtype, self.write_strategy
+                if self._known_chunks.patch(selection, value, shape, dtype, self.shard_key, strategy, locks):
+                    return
         wanted = parse_selection(selection, self.shape)
         block = as_block(value, wanted, self.dtype)
         if not keeps_others_off(self.store, self.lock) and self._is_in_part(wanted.box):

@@ -1,8 +1,8 @@
-"""One inner chunk of a shard whose index is known: the short way of small reads.
+"""One inner chunk of a shard that is there: the short way of small reads, and of small writes into a shard.
 
-Owns nothing of the format. It takes the steps of a plan without the plan, its driver and its jobs, which cost
-more than reading and decoding a small chunk does. Whatever is not as it nearly always is (no index at hand,
-an empty or a broken entry, bytes that do not decode) it leaves to them, and to their errors.
+Owns nothing of the format. It takes the steps of a plan without its driver and its tasks, which cost more
+than reading and decoding, or encoding and writing, a small chunk does. Whatever is not as it nearly always
+is (no index at hand, a broken entry, bytes that do not decode) it leaves to them, and to their errors.
 """
 
 from __future__ import annotations
@@ -16,10 +16,21 @@ import numpy as np
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.grid import to_linear
+from zarr_shard_codec.core.patching import Append, Overwrite, Patch, PatchStrategy
+from zarr_shard_codec.core.plans import IndexRequest, Plan, bounds_of
 from zarr_shard_codec.core.selection import single_chunk
+from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.index_cache import INDEXES
+from zarr_shard_codec.engine.locks import Locks
 from zarr_shard_codec.errors import ZarrShardError
-from zarr_shard_codec.stores.protocols import OpeningStore, Store, opens_objects
+from zarr_shard_codec.stores.protocols import (
+    OpeningStore,
+    Store,
+    StoredObject,
+    Version,
+    opens_objects,
+    patches_objects,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,56 @@ class KnownChunks:
             return part
         return np.array(part, dtype, order="C")
 
+    def patch(
+        self,
+        selection: object,
+        value: object,
+        shape: Sequence[int],
+        dtype: np.dtype[Any],
+        key_of: Callable[[Sequence[int]], str],
+        strategy: PatchStrategy,
+        locks: Locks,
+    ) -> bool:
+        """Set one inner chunk, all of it, by writing into its shard; whether that is done.
+
+        Parameters
+        ----------
+        selection, value
+            As the user wrote them.
+        shape, dtype, key_of
+            As of `read`.
+        strategy
+            How it is written.
+        locks
+            Where this write holds its lock.
+
+        Raises
+        ------
+        StoreError
+            As `PatchingStore.patch`, once it is clear that the chunk can be written.
+        """
+        shard, chunk_shape = self.shard, self.shard.config.inner_chunk_shape
+        if not (isinstance(value, np.ndarray) and value.dtype == dtype and value.shape == chunk_shape):
+            return False
+        single = single_chunk(selection, shape, chunk_shape)
+        whole = tuple(slice(0, size) for size in chunk_shape)
+        if single is None or single[1] != whole or not patches_objects(self.store):
+            return False
+        pairs = [divmod(at, count) for at, count in zip(single[0], shard.chunks_per_shard, strict=True)]
+        box = tuple(
+            range(at * size, at * size + size) for (_, at), size in zip(pairs, chunk_shape, strict=True)
+        )
+        coords = tuple(at for at, _ in pairs)
+        key = key_of(coords)
+        plan = shard.plan_patch(box, value, bounds_of(coords, shard.spec.shape, tuple(shape)), strategy)
+        locks.take(key)
+        try:
+            update, version = _asked_once(plan, self.store.open_object(key))
+            made = None if update is None else update.finish([job.run() for job in update.jobs])
+        except ZarrShardError:
+            return False
+        return isinstance(made, Patch) and self.store.patch(key, made, version)
+
     def chunk(self, key: str, coords: Sequence[int]) -> np.ndarray[Any, Any] | None:
         """Read and decode one inner chunk; None where the short way is not open.
 
@@ -110,3 +171,22 @@ class KnownChunks:
             return shard.inner.decode(buffers[0])
         except ZarrShardError:
             return None
+
+
+def _asked_once(
+    plan: Plan[Update | Append | Overwrite], opened: StoredObject | None
+) -> tuple[Append | Overwrite | None, Version | None]:
+    """What a plan returns that asks for index and size, and of what state; None if it asks for more."""
+    if opened is None:
+        return None, None
+    try:
+        (request, _) = next(plan)
+        assert isinstance(request, IndexRequest)
+        (encoded,) = opened.read([request.lies]) or [b""]
+        plan.send([encoded, opened.nbytes])
+    except StopIteration as end:
+        update = end.value
+        return (None if isinstance(update, Update) else update), opened.version
+    finally:
+        opened.close()
+    return None, None

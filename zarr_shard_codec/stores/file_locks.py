@@ -15,6 +15,7 @@ import os
 import re
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 try:
@@ -40,23 +41,27 @@ def is_lock(key: str) -> bool:
     return _LOCK_KEY.fullmatch(key) is not None
 
 
-def take(folder: str, name: str) -> Callable[[], None]:
+def take(path: str, name: str) -> Callable[[], None]:
     """Wait for the lock of a name; returns what lets go of it again. Raises `OSError`.
 
     Parameters
     ----------
-    folder
-        Where the file is, or will be. The folder exists.
+    path
+        Of the file (`LOCK_FILE`), which is made if need be. Its folder exists.
     name
         Anything; the same in every process.
     """
-    from hashlib import blake2b  # not for those who only read
-
-    number = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
-    path = os.path.join(folder, LOCK_FILE)
+    number = _number_of(name)
     if not _HAS_BYTE_LOCKS:
         return _take_file(f"{path}-{number:016x}")
     return _take_byte(path, number >> 2)  # file offsets are signed
+
+
+@lru_cache(maxsize=4096)
+def _number_of(name: str) -> int:
+    from hashlib import blake2b  # not for those who only read
+
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
 
 
 def _take_byte(path: str, at: int) -> Callable[[], None]:

@@ -28,7 +28,7 @@ from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores import file_locks, files, walk
 from zarr_shard_codec.stores.file_errors import failure_of, leads_out
 from zarr_shard_codec.stores.keys import check_key, check_prefix
-from zarr_shard_codec.stores.open_file import OpenFile
+from zarr_shard_codec.stores.open_file import OpenFile, version_of
 from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo, Version
 from zarr_shard_codec.stores.temporary import TemporaryFile
 
@@ -244,7 +244,7 @@ class LocalStore:
             if descriptor is None:
                 return False
             try:
-                if OpenFile(self._base, key, descriptor, os.fstat(descriptor)).version != version:
+                if version_of(os.fstat(descriptor)) != version:
                     return False
                 done = "the file may hold a part of what was to be written: write it again"
                 try:
@@ -275,13 +275,13 @@ class LocalStore:
             `store_failure`: there are no locks on this file system, or no file may be made in the folder.
         """
         inside = f"{folder}/{file_locks.LOCK_FILE}" if folder else file_locks.LOCK_FILE
-        place = os.path.dirname(self.path_of(inside))
+        path = self.path_of(inside)
         try:
             try:
-                return file_locks.take(place, name)
+                return file_locks.take(path, name)
             except FileNotFoundError:
-                files.make_folders(place, durable=self.durable)
-                return file_locks.take(place, name)
+                files.make_folders(os.path.dirname(path), durable=self.durable)
+                return file_locks.take(path, name)
         except OSError as error:
             failure = failure_of("lock", self._base, inside, error)
             if error.errno in _NO_LOCKS:

@@ -54,9 +54,8 @@ class OpenFile:
 
     @property
     def version(self) -> Version:
-        """The file, and its size and times: all that tells two states of it apart, young ones perhaps not."""
-        status = self._status
-        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        """See `version_of`."""
+        return version_of(self._status)
 
     def rely(self) -> None:
         """Nothing is to be done: an open file stays what it is."""
@@ -84,3 +83,8 @@ class OpenFile:
     def close(self) -> None:
         """Close the file."""
         os.close(self.descriptor)
+
+
+def version_of(status: os.stat_result) -> Version:
+    """The file, and its size and times: all that tells two states of it apart, young ones perhaps not."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
