@@ -1,8 +1,8 @@
 """`python -m conformance.bench.profiles`: where this package's own time goes, in cells that miss their bar.
 
 Owns `profiles.md`, the evidence for `reasons.toml`: for each cell the functions that take the most time
-themselves. On one thread, so that nobody waits for anybody; what NumPy copies counts for the function that asks
-for it. Profiling makes calls of Python functions dearer, by a third to a half.
+themselves. On one thread, so that nobody waits for anybody; what NumPy copies counts for the function that
+asks for it. Profiling makes calls of Python functions dearer, by a third to a half.
 """
 
 from __future__ import annotations
@@ -45,6 +45,11 @@ CELLS: Final = (
     "smooth/16/zstd/pack",
 )
 """One of each kind that misses its bar somewhere."""
+_INTRODUCTION: Final = (
+    "Written by `python -m conformance.bench.profiles` (Python {}): this package alone, on one thread. Shares "
+    "of the time that a cell takes, by function, without what it calls; copies that NumPy makes count for the "
+    "function that asks for them."
+)
 _ROUNDS: Final = 5
 _SHOWN: Final = 7
 
@@ -54,9 +59,7 @@ def main() -> None:
     lines = [
         "# Where the time goes",
         "",
-        f"Written by `python -m conformance.bench.profiles` (Python {platform.python_version()}): this "
-        "package alone, on one thread. Shares of the time that a cell takes, by function, without what it "
-        "calls; copies that NumPy makes count for the function that asks for them.",
+        _INTRODUCTION.format(platform.python_version()),
     ]
     with tempfile.TemporaryDirectory() as folder:
         for name in CELLS:
