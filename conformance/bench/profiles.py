@@ -46,9 +46,9 @@ CELLS: Final = (
 )
 """One of each kind that misses its bar somewhere."""
 _INTRODUCTION: Final = (
-    "Written by `python -m conformance.bench.profiles` (Python {}): this package alone, on one thread. Shares "
-    "of the time that a cell takes, by function, without what it calls; copies that NumPy makes count for the "
-    "function that asks for them."
+    "Written by `python -m conformance.bench.profiles` (Python {}): this package alone, on one thread. "
+    "Shares of the time that a cell takes, by function, without what it calls; copies that NumPy makes count "
+    "for the function that asks for them."
 )
 _ROUNDS: Final = 5
 _SHOWN: Final = 7
