@@ -18,7 +18,7 @@ from zarr_shard_codec.core.grid import Coords
 from zarr_shard_codec.core.pieces import Parts, Pieces
 from zarr_shard_codec.core.protocols import ChunkSpec
 from zarr_shard_codec.core.ranges import Buffer
-from zarr_shard_codec.core.selection import AxisProjection, Box, blocks, view
+from zarr_shard_codec.core.selection import AxisProjection, Box, as_slice, blocks, box_slices, view
 from zarr_shard_codec.errors import CorruptShardError
 
 Bounds = tuple[int, ...]
@@ -176,7 +176,7 @@ class DecodeGrid:
         chunks = decoded.reshape(*present.shape, *decoded.shape[1:]) if full else decoded
         # Neighbours of which the same part is wanted are copied together.
         for block in product(*(axis.runs() for axis in self.axes)):
-            positions, within = [run.positions for run in block], [run.slice_within for run in block]
+            positions, within = [run.positions for run in block], [as_slice(run.within) for run in block]
             into = view(self.target, (run.landing for run in block))
             if numbers is None:
                 parts = chunks[(*positions, *within)]
@@ -187,11 +187,11 @@ class DecodeGrid:
                 blocks(into, inside.shape)[there] = chunks[inside[there]][(slice(None), *within)]
 
     def _run_one_by_one(self, chosen: Pieces, present: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
-        along = [[(at, *_slices(*axis.part(at))) for at in axis.coords()] for axis in self.axes]
+        along = [[(at, *axis.part(at)) for at in axis.coords()] for axis in self.axes]
         for encoded, parts in zip(chosen, compress(product(*along), present.flat), strict=True):
-            coords, within, landing = zip(*parts, strict=True) if parts else ((), (), ())
+            coords, wanted, landing = zip(*parts, strict=True) if parts else ((), (), ())
             try:
-                self.target[(*landing, ...)] = self.coder.decode(encoded)[within]
+                view(self.target, landing)[...] = self.coder.decode(encoded)[box_slices(wanted)]
             except CorruptShardError as error:
                 raise error.at(inner_chunk=coords) from error.__cause__
 
@@ -313,7 +313,3 @@ def _halves(shape: tuple[int, ...]) -> tuple[int, tuple[tuple[int, int], tuple[i
 def _cut(array: np.ndarray[Any, Any], axis: int, low: int, high: int) -> np.ndarray[Any, Any]:
     part: np.ndarray[Any, Any] = array[(slice(None),) * axis + (slice(low, high),)]
     return part
-
-
-def _slices(wanted: range, landing: slice) -> tuple[slice, slice]:
-    return slice(wanted.start, wanted.stop, wanted.step), landing

@@ -35,9 +35,14 @@ def box_shape(box: Box) -> tuple[int, ...]:
     return tuple(len(wanted) for wanted in box)
 
 
+def as_slice(wanted: range) -> slice:
+    """The same indices, to index a NumPy array with."""
+    return slice(wanted.start, wanted.stop, wanted.step)
+
+
 def box_slices(box: Box) -> tuple[slice, ...]:
     """The box as slices, to index a NumPy array with."""
-    return tuple(slice(wanted.start, wanted.stop, wanted.step) for wanted in box)
+    return tuple(map(as_slice, box))
 
 
 def view(block: np.ndarray[Any, Any], landing: Iterable[slice | int]) -> np.ndarray[Any, Any]:
@@ -227,11 +232,6 @@ class Run:
     positions: slice
     within: range
     landing: slice
-
-    @property
-    def slice_within(self) -> slice:
-        """The indices wanted within each, to index NumPy's arrays with."""
-        return slice(self.within.start, self.within.stop, self.within.step)
 
 
 @dataclass(frozen=True, slots=True)

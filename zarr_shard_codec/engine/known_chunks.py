@@ -15,7 +15,7 @@ import numpy as np
 
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
-from zarr_shard_codec.core.grid import to_linear
+from zarr_shard_codec.core.grid import Coords, to_linear
 from zarr_shard_codec.core.patching import Append, Overwrite, Patch, PatchStrategy
 from zarr_shard_codec.core.plans import IndexRequest, Plan, bounds_of
 from zarr_shard_codec.core.selection import single_chunk
@@ -35,7 +35,7 @@ from zarr_shard_codec.stores.protocols import (
 
 @dataclass(frozen=True, slots=True)
 class KnownChunks:
-    """Reads of one inner chunk from the shards of an array.
+    """Reads and writes of one inner chunk in the shards of an array.
 
     Attributes
     ----------
@@ -77,8 +77,8 @@ class KnownChunks:
         single = single_chunk(selection, shape, self.shard.config.inner_chunk_shape)
         if single is None:
             return None
-        pairs = [divmod(at, count) for at, count in zip(single[0], self.shard.chunks_per_shard, strict=True)]
-        chunk = self.chunk(key_of([at for at, _ in pairs]), [at for _, at in pairs])
+        coords, place = self._split(single[0])
+        chunk = self.chunk(key_of(coords), place)
         if chunk is None:
             return None
         part = chunk[single[1]]
@@ -121,11 +121,8 @@ class KnownChunks:
         whole = tuple(slice(0, size) for size in chunk_shape)
         if single is None or single[1] != whole or not patches_objects(self.store):
             return False
-        pairs = [divmod(at, count) for at, count in zip(single[0], shard.chunks_per_shard, strict=True)]
-        box = tuple(
-            range(at * size, at * size + size) for (_, at), size in zip(pairs, chunk_shape, strict=True)
-        )
-        coords = tuple(at for at, _ in pairs)
+        coords, place = self._split(single[0])
+        box = tuple(range(at * size, at * size + size) for at, size in zip(place, chunk_shape, strict=True))
         key = key_of(coords)
         plan = shard.plan_patch(box, value, bounds_of(coords, shard.spec.shape, tuple(shape)), strategy)
         locks.take(key)
@@ -135,6 +132,11 @@ class KnownChunks:
         except ZarrShardError:
             return False
         return isinstance(made, Patch) and self.store.patch(key, made, version)
+
+    def _split(self, coords: Sequence[int]) -> tuple[Coords, Coords]:
+        """Coordinates of an inner chunk in the array's grid as those of its shard, and in the shard."""
+        pairs = [divmod(at, count) for at, count in zip(coords, self.shard.chunks_per_shard, strict=True)]
+        return tuple(at for at, _ in pairs), tuple(at for _, at in pairs)
 
     def chunk(self, key: str, coords: Sequence[int]) -> np.ndarray[Any, Any] | None:
         """Read and decode one inner chunk; None where the short way is not open.
