@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from zarr_shard_codec.codecs.chain import CodecChain
-from zarr_shard_codec.core.plans import IndexRequest, hold
+from zarr_shard_codec.core.pieces import Parts
+from zarr_shard_codec.core.plans import IndexRequest, RangeTable, hold
 from zarr_shard_codec.core.protocols import ChunkSpec
 from zarr_shard_codec.core.ranges import WHOLE, ByteRange, Suffix
 from zarr_shard_codec.core.selection import box_shape, parse_selection
@@ -45,9 +46,17 @@ def _answer(encoded, request):
         return _answer(encoded, request.lies)
     if isinstance(request, Suffix):
         return encoded[max(0, len(encoded) - request.nbytes) :]
+    if isinstance(request, RangeTable):
+        return Parts([_answer(encoded, ByteRange(*lies)) for lies in request.table.tolist()])
     if isinstance(request, ByteRange):
         return encoded[request.offset : request.offset + request.nbytes]
     return encoded
+
+
+def _asked(request):
+    if isinstance(request, RangeTable):
+        return [ByteRange(*lies) for lies in request.table.tolist()]
+    return [getattr(request, "lies", request)]
 
 
 def _drive(plan, *states):
@@ -56,7 +65,7 @@ def _drive(plan, *states):
     try:
         requests = next(plan)
         while True:
-            turns.append([getattr(request, "lies", request) for request in requests])
+            turns.append([lies for request in requests for lies in _asked(request)])
             encoded = states.pop(0) if len(states) > 1 else states[0]
             answer = None if encoded is None else [_answer(encoded, request) for request in requests]
             requests = plan.send(answer)

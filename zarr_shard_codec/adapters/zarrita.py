@@ -22,7 +22,7 @@ from zarr_shard_codec.core.config import NAME
 from zarr_shard_codec.core.data_types import coerce_fill_value
 from zarr_shard_codec.core.plans import deleted
 from zarr_shard_codec.core.protocols import ChunkSpec
-from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange, Request, Suffix, clamp
+from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange, Coalescing, Request, Suffix, clamp
 from zarr_shard_codec.core.selection import new_block, parse_selection
 from zarr_shard_codec.engine.locks import lock_of
 from zarr_shard_codec.engine.pool import waiting_pool
@@ -30,7 +30,7 @@ from zarr_shard_codec.engine.run import ReadTask, read_objects
 from zarr_shard_codec.engine.writing import WriteTask, write_objects
 from zarr_shard_codec.errors import MetadataError, UsageError
 from zarr_shard_codec.stores.local import LocalStore
-from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo, Store
+from zarr_shard_codec.stores.protocols import ObjectInfo, Store
 
 try:
     import attr

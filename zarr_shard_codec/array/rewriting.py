@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.compaction import Compaction
-from zarr_shard_codec.core.plans import IndexRequest, Plan, Size
+from zarr_shard_codec.core.plans import IndexRequest, Plan, RangeTable, Size
 from zarr_shard_codec.core.ranges import WHOLE, Buffer, Request, clamp
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores import files
@@ -85,15 +85,17 @@ def ask(plan: Plan[T], state: State) -> T:
         requests = next(plan)
         while True:
             wanted = [request.lies if isinstance(request, IndexRequest) else request for request in requests]
-            requests = plan.send(
-                [
-                    state.nbytes if isinstance(request, Size) else state.read([request])[0]
-                    for request in wanted
-                ]
-            )
+            requests = plan.send([_answer(request, state) for request in wanted])
     except StopIteration as done:
         result: T = done.value
         return result
+
+
+def _answer(request: Request | RangeTable | Size, state: State) -> Buffer | int:
+    if isinstance(request, Size):
+        return state.nbytes
+    assert not isinstance(request, RangeTable)  # of chunks, which no rewrite decodes
+    return state.read([request])[0]
 
 
 def write_compact(store: Store, key: str, codec: ShardingCodec, state: State, compaction: Compaction) -> None:

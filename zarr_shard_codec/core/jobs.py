@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import compress, product
+from math import prod
 from typing import Any, Final, Protocol, Self
 
 import numpy as np
@@ -177,10 +178,11 @@ class DecodeGrid:
         # Neighbours of which the same part is wanted are copied together.
         for block in product(*(axis.runs() for axis in self.axes)):
             positions, within = [run.positions for run in block], [as_slice(run.within) for run in block]
-            into = view(self.target, (run.landing for run in block))
+            into = view(self.target, [run.landing for run in block])
             if numbers is None:
                 parts = chunks[(*positions, *within)]
-                blocks(into, parts.shape[: len(block)])[...] = parts
+                alone = parts.size == into.size == prod(parts.shape[len(block) :])
+                (into if alone else blocks(into, parts.shape[: len(block)]))[...] = parts
             else:
                 inside = view(numbers, positions)
                 there = inside >= 0

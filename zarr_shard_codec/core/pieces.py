@@ -1,18 +1,24 @@
 """Many encoded chunks at once: slices of one buffer by a table, or buffers of their own.
 
-Owns the two forms and what both can do. A shard that was read whole is one buffer, and a slice of its
-index says where the chunks lie: nothing is done for each chunk until a codec asks for it.
+Owns the two forms and what both can do, and how many ranges become few reads. Of a shard that was read
+into one buffer, whole or in part, a table says where the chunks lie: nothing is done for each chunk until a
+codec asks for it.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate
+from typing import Any, Final
 
 import numpy as np
 
-from zarr_shard_codec.core.ranges import Buffer
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Coalescing, merge_ranges
+
+_FEW: Final = 24
+"""Ranges that are merged sooner one by one in Python than all at once in NumPy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,17 @@ class Segments:
         offset, nbytes = self.table[at].tolist()
         return memoryview(self.buffer)[offset : offset + nbytes]
 
+    def sizes(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Size of each, in bytes."""
+        return self.table[:, 1].astype(np.int64)
+
+    def heads(self, nbytes: int) -> bytes:
+        """The first so many bytes of each, one behind the other; fewer in all if one has not so many."""
+        if (self.table[:, 1] < nbytes).any():
+            return b""
+        at = self.table[:, 0, np.newaxis] + np.arange(nbytes, dtype=np.uint64)
+        return bytes(np.frombuffer(self.buffer, np.uint8)[at])
+
     def take(self, chosen: np.ndarray[Any, Any]) -> Segments:
         """Choose some, by position."""
         return Segments(self.buffer, self.table[chosen])
@@ -52,7 +69,11 @@ class Segments:
         """
         if not len(self.table) or (self.table[:, 1] != nbytes).any():
             return None
-        first = int(self.table[:, 0].min())
+        offsets = self.table[:, 0]
+        first = int(offsets[0])
+        if (offsets == first + nbytes * np.arange(len(offsets), dtype=np.uint64)).all():
+            return memoryview(self.buffer)[first : first + nbytes * len(offsets)]
+        first = int(offsets.min())
         rows, beside = np.divmod(self.table[:, 0] - np.uint64(first), np.uint64(nbytes))
         if beside.any():
             return None
@@ -77,6 +98,15 @@ class Parts:
     def __getitem__(self, at: int) -> Buffer:
         return self.buffers[at]
 
+    def sizes(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Size of each, in bytes."""
+        return np.array([len(part) for part in self.buffers], np.int64)
+
+    def heads(self, nbytes: int) -> bytes:
+        """The first so many bytes of each, one behind the other; fewer in all if one has not so many."""
+        heads = [bytes(part[:nbytes]) for part in self.buffers]
+        return b"".join(heads) if min(map(len, heads)) == nbytes else b""
+
     def take(self, chosen: np.ndarray[Any, Any]) -> Parts:
         """Choose some, by position."""
         return Parts([self.buffers[at] for at in chosen.tolist()])
@@ -89,6 +119,80 @@ class Parts:
 
 
 Pieces = Segments | Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Few reads in the place of many ranges, and where in them each range lies.
+
+    Attributes
+    ----------
+    reads
+        What is read.
+    table
+        uint64, shape (n, 2): offset and nbytes of each range, if all reads were one behind the other.
+    """
+
+    reads: list[ByteRange]
+    table: np.ndarray[Any, np.dtype[np.uint64]]
+
+    @classmethod
+    def over(cls, table: np.ndarray[Any, np.dtype[np.uint64]], coalescing: Coalescing) -> Runs:
+        """Merge neighbours, as `ranges.merge` does.
+
+        Parameters
+        ----------
+        table
+            uint64, shape (n, 2), n at least 1: offset and nbytes of each range. No end is 2^64 or more.
+        coalescing
+            When two are cheaper as one.
+        """
+        if len(table) <= _FEW:
+            reads, places = merge_ranges([(offset, nbytes) for offset, nbytes in table.tolist()], coalescing)
+            before = [0, *accumulate(read.nbytes for read in reads)]
+            joined = np.array([before[read] + start for read, start in places], np.uint64)
+        else:
+            reads, joined = _merge_many(table, coalescing)
+        return cls(reads, np.stack((joined, table[:, 1]), axis=1))
+
+    def segments(self, buffer: Buffer) -> Segments:
+        """The ranges, given all reads one behind the other."""
+        return Segments(buffer, self.table)
+
+    def parts(self, buffers: Sequence[Buffer]) -> Parts:
+        """The ranges, given a buffer a read; what a buffer is short of, its ranges are short of, too."""
+        views = [memoryview(buffer) for buffer in buffers]
+        before = [0, *accumulate(read.nbytes for read in self.reads)]
+        parts: list[Buffer] = []
+        for offset, nbytes in self.table.tolist():
+            at = bisect_right(before, offset) - 1
+            parts.append(views[at][offset - before[at] : offset - before[at] + nbytes])
+        return Parts(parts)
+
+
+def _merge_many(
+    table: np.ndarray[Any, np.dtype[np.uint64]], coalescing: Coalescing
+) -> tuple[list[ByteRange], np.ndarray[Any, np.dtype[np.uint64]]]:
+    """As `merge_ranges`, without Python for each; where ranges lie in all reads, one behind the other."""
+    order = np.argsort(table[:, 0], kind="stable")
+    offset, nbytes = table[order].T
+    reach = np.maximum.accumulate(offset + nbytes)
+    gap = np.uint64(coalescing.largest_gap)
+    begins = np.ones(len(table), np.bool_)
+    # Both sides could pass 2^64, or 0, if they were not looked at first: entries are what a file says.
+    np.logical_and(offset[1:] > gap, offset[1:] - gap > reach[:-1], out=begins[1:])
+    first = np.maximum.accumulate(np.where(begins, offset, np.uint64(0)))
+    if int((reach - first).max()) > coalescing.largest_read:
+        step = np.uint64(max(1, coalescing.largest_read - int(nbytes.max())))
+        begins[1:] |= np.diff((offset - first) // step) != 0
+    at = np.flatnonzero(begins)
+    starts = offset[at]
+    sizes = np.maximum.reduceat(offset + nbytes, at) - starts
+    shift = np.cumsum(sizes) - sizes - starts  # wraps, and back again
+    joined = np.empty(len(table), np.uint64)
+    joined[order] = offset + shift[np.cumsum(begins) - 1]
+    reads = [ByteRange(*lies) for lies in zip(starts.tolist(), sizes.tolist(), strict=True)]
+    return reads, joined
 
 
 def splice(

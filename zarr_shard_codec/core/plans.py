@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -21,14 +21,17 @@ from zarr_shard_codec.core.grid import ChunkOrder, Coords
 from zarr_shard_codec.core.index import ShardIndex
 from zarr_shard_codec.core.jobs import Bounds, Coder, DecodeJob
 from zarr_shard_codec.core.layout import IndexLocation, index_request
+from zarr_shard_codec.core.pieces import Parts, Pieces
 from zarr_shard_codec.core.protocols import ChunkSpec
 from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, Suffix, clamp
 from zarr_shard_codec.core.selection import Box
 from zarr_shard_codec.errors import CorruptShardError
 
 T = TypeVar("T")
-Plan = Generator[list["Request | IndexRequest | Size"], Sequence[Any] | None, T]
-"""Yields requests, is sent one buffer (index, size) for each, or None if there is no object; returns a T."""
+Asked: TypeAlias = "Request | RangeTable | IndexRequest | Size"
+Plan = Generator[list[Asked], Sequence[Any] | None, T]
+"""Yields requests, is sent an answer to each, or None if there is no object; returns a T. An answer is a
+buffer, but to requests that say what it is."""
 
 
 class Size:
@@ -38,6 +41,19 @@ class Size:
 
 
 SIZE: Final = Size()
+
+
+@dataclass(frozen=True, slots=True)
+class RangeTable:
+    """Many ranges at once. The answer is `Pieces`, of which those past the object's end are too short.
+
+    Attributes
+    ----------
+    table
+        uint64, shape (n, 2), n at least 1: offset and nbytes of each.
+    """
+
+    table: np.ndarray[Any, np.dtype[np.uint64]]
 
 
 class Chain(Coder, Protocol):
@@ -201,7 +217,7 @@ def hold(plan: Plan[T], encoded: Buffer | None) -> T:
 def gather(plans: Sequence[Plan[T]]) -> Plan[list[T]]:
     """Run plans side by side: each turn asks for what all of them want next."""
     results: dict[int, T] = {}
-    waiting: dict[int, list[Request | IndexRequest | Size]] = {}
+    waiting: dict[int, list[Asked]] = {}
     for at, plan in enumerate(plans):
         try:
             waiting[at] = next(plan)
@@ -225,9 +241,11 @@ def within(lies: ByteRange, extent: ByteRange | None) -> ByteRange:
     return lies if extent is None else ByteRange(extent.offset + lies.offset, lies.nbytes)
 
 
-def _cut(view: memoryview, request: Request | IndexRequest | Size) -> memoryview | int:
+def _cut(view: memoryview, request: Asked) -> memoryview | int | Pieces:
     if isinstance(request, Size):
         return len(view)
+    if isinstance(request, RangeTable):
+        return Parts([view[slice(*clamp(ByteRange(*lies), len(view)))] for lies in request.table.tolist()])
     lies = request.lies if isinstance(request, IndexRequest) else request
     return view[slice(*clamp(lies, len(view)))]
 

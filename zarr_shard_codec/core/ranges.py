@@ -45,6 +45,22 @@ Buffer = bytes | bytearray | memoryview
 """Contiguous bytes. A plan slices them without a copy, so a store never reuses what it handed out."""
 
 
+@dataclass(frozen=True, slots=True)
+class Coalescing:
+    """When two byte ranges are cheaper as one read of a store.
+
+    Attributes
+    ----------
+    largest_gap
+        Ranges at most this many bytes apart are merged.
+    largest_read
+        No merged read is larger than this, in bytes (a single range may be).
+    """
+
+    largest_gap: int
+    largest_read: int
+
+
 def clamp(request: Request, nbytes: int) -> tuple[int, int]:
     """The bytes that a request names and an object of `nbytes` bytes has: from where, to where."""
     if isinstance(request, ByteRange):
@@ -69,45 +85,60 @@ class Cut(NamedTuple):
         return buffer if self.nbytes is None else buffer[self.start : self.start + self.nbytes]
 
 
-def merge(
-    requests: Sequence[Request], *, largest_gap: int, largest_read: int
-) -> tuple[list[Request], list[Cut]]:
+def merge(requests: Sequence[Request], coalescing: Coalescing) -> tuple[list[Request], list[Cut]]:
     """Merge neighbouring byte ranges into fewer, larger reads.
 
     Parameters
     ----------
     requests
         In any order; ranges may overlap or be equal.
-    largest_gap
-        Ranges at most this many bytes apart are read as one.
-    largest_read
-        No merged read is larger than this, in bytes; a single range may be, and so may ranges of which
-        one lies in the other.
+    coalescing
+        When two are cheaper as one. Ranges of which one lies in the other may be larger than its largest
+        read.
 
     Returns
     -------
     tuple
         What to read, and for each request, in its order, where its bytes are then.
     """
-    merged: list[Request] = []
-    cuts: list[Cut | None] = [None] * len(requests)
-    ranges: list[tuple[int, int, int]] = []
-    for at, request in enumerate(requests):
+    merged: list[Request] = [request for request in requests if not isinstance(request, ByteRange)]
+    reads, places = merge_ranges(
+        [request for request in requests if isinstance(request, ByteRange)], coalescing
+    )
+    whole, parts = iter(range(len(merged))), iter(places)
+    cuts: list[Cut] = []
+    for request in requests:
         if isinstance(request, ByteRange):
-            ranges.append((request.offset, request.nbytes, at))
+            read, start = next(parts)
+            cuts.append(Cut(len(merged) + read, start, request.nbytes))
         else:
-            cuts[at] = Cut(len(merged), 0, None)
-            merged.append(request)
-    ranges.sort()
+            cuts.append(Cut(next(whole), 0, None))
+    return [*merged, *reads], cuts
+
+
+def merge_ranges(
+    ranges: Sequence[tuple[int, int]], coalescing: Coalescing
+) -> tuple[list[ByteRange], list[tuple[int, int]]]:
+    """Merge ranges alone (offset and nbytes each); as `merge`.
+
+    Returns
+    -------
+    tuple
+        What to read, ascending; and for each range, in which read it lies and where that has its first byte.
+    """
+    largest_gap, largest_read = coalescing.largest_gap, coalescing.largest_read
+    reads: list[ByteRange] = []
+    places = [(0, 0)] * len(ranges)
     start = end = -1
-    for offset, nbytes, at in ranges:
+    for at in sorted(range(len(ranges)), key=ranges.__getitem__):
+        offset, nbytes = ranges[at]
         stop = offset + nbytes
-        grown = max(end, stop) - start
-        if start < 0 or offset - end > largest_gap or (grown > largest_read and stop > end):
+        longer = stop > end
+        if start < 0 or offset - end > largest_gap or (longer and stop - start > largest_read):
             start, end = offset, stop
-            merged.append(ByteRange(start, nbytes))
-        elif stop > end:
+            reads.append(ByteRange(offset, nbytes))
+        elif longer:
             end = stop
-            merged[-1] = ByteRange(start, end - start)
-        cuts[at] = Cut(len(merged) - 1, offset - start, nbytes)
-    return merged, [cut for cut in cuts if cut is not None]
+            reads[-1] = ByteRange(start, end - start)
+        places[at] = len(reads) - 1, offset - start
+    return reads, places

@@ -14,10 +14,11 @@ import numpy as np
 from zarr_shard_codec.core.grid import Coords, all_to_coords, to_linear
 from zarr_shard_codec.core.index import ShardIndex, entry_error, too_large
 from zarr_shard_codec.core.jobs import Bounds, DecodeChunk, DecodeGrid, DecodeJob
-from zarr_shard_codec.core.pieces import Parts, Pieces, Segments
+from zarr_shard_codec.core.pieces import Pieces, Segments
 from zarr_shard_codec.core.plans import (
     Chain,
     Plan,
+    RangeTable,
     Shard,
     bounds_of,
     covers,
@@ -87,19 +88,19 @@ def read_shard(
     present, table = index.lookup(grid.linear, shard_nbytes=None if extent is None else extent.nbytes)
     if not present.all():
         target[...] = shard.spec.fill_value
-    lies = [ByteRange(offset, nbytes) for offset, nbytes in table.tolist()]
-    if not lies:
+    if not len(table):
         return []
     if shard.inner.reads_partially:
         pieces = grid.pieces(present, target, bounds)
         plans = [
-            _read_inner(shard.inner, piece, within(part, extent))
-            for piece, part in zip(pieces, lies, strict=True)
+            _read_inner(shard.inner, piece, within(ByteRange(*lies), extent))
+            for piece, lies in zip(pieces, table.tolist(), strict=True)
         ]
         return [job for jobs in (yield from gather(plans)) for job in jobs]
-    encoded = yield from _fetch(shard, lies, lambda at: grid.coords(present)[at], extent)
-    cells = np.arange(len(lies)) if len(lies) == len(present) else np.where(present, present.cumsum() - 1, -1)
-    return grid.jobs(cells, Parts(encoded), target)
+    encoded = yield from _fetch_many(shard, table, lambda at: grid.coords(present)[at], extent)
+    full = len(table) == len(present)
+    cells = np.arange(len(table)) if full else np.where(present, present.cumsum() - 1, -1)
+    return grid.jobs(cells, encoded, target)
 
 
 def _read_chunk(
@@ -117,28 +118,52 @@ def _read_chunk(
     if lies is None:
         target[...] = shard.spec.fill_value
         return []
-    encoded = yield from _fetch(shard, [lies], lambda _: coords, extent)
+    encoded = yield from _fetch(shard, lies, coords, extent)
     parts = box_slices(tuple(axis.part(at)[0] for axis, at in zip(axes, coords, strict=True)))
-    return [DecodeChunk(shard.inner, encoded[0], parts, target, coords)]
+    return [DecodeChunk(shard.inner, encoded, parts, target, coords)]
 
 
-def _fetch(
-    shard: Shard, lies: list[ByteRange], coords_of: Callable[[int], Coords], extent: ByteRange | None
-) -> Plan[Sequence[Buffer]]:
-    """Plan to read encoded inner chunks, each of which is then there to its last byte."""
+def _fetch(shard: Shard, lies: ByteRange, coords: Coords, extent: ByteRange | None) -> Plan[Buffer]:
+    """Plan to read one encoded inner chunk, which is then there to its last byte."""
     # Of a chunk larger than any can be, the last byte alone: it tells whether the entry is out of bounds.
     limit = shard.inner.max_encoded_nbytes
-    asked = [part if part.nbytes <= limit else ByteRange(part.offset + part.nbytes - 1, 1) for part in lies]
-    answer = yield list(asked) if extent is None else [within(part, extent) for part in asked]
+    asked = lies if lies.nbytes <= limit else ByteRange(lies.offset + lies.nbytes - 1, 1)
+    answer = yield [within(asked, extent)]
     if answer is None:
         raise deleted()
-    for at, (part, cut, encoded) in enumerate(zip(lies, asked, answer, strict=True)):
-        if len(encoded) != cut.nbytes:
-            shard_nbytes = part.offset + len(encoded) if len(encoded) else None
-            raise entry_error("entry_out_of_bounds", (part.offset, part.nbytes), coords_of(at), shard_nbytes)
-        if cut is not part:
-            raise too_large(part.nbytes, limit, coords_of(at))
-    return answer
+    encoded: Buffer = answer[0]
+    if len(encoded) != asked.nbytes:
+        raise _cut_off(lies, len(encoded), coords)
+    if asked is not lies:
+        raise too_large(lies.nbytes, limit, coords)
+    return encoded
+
+
+def _fetch_many(
+    shard: Shard,
+    table: np.ndarray[Any, np.dtype[np.uint64]],
+    coords_of: Callable[[int], Coords],
+    extent: ByteRange | None,
+) -> Plan[Pieces]:
+    """Plan to read encoded inner chunks, of which entries that were looked up say where they lie."""
+    if int(table[:, 1].max()) > shard.inner.max_encoded_nbytes:
+        at = int(table[:, 1].argmax())
+        yield from _fetch(shard, ByteRange(*table[at].tolist()), coords_of(at), extent)
+    answer = yield [RangeTable(table if extent is None else table + np.array([extent.offset, 0], np.uint64))]
+    if answer is None:
+        raise deleted()
+    encoded: Pieces = answer[0]
+    sizes = encoded.sizes()
+    short = np.flatnonzero(sizes != table[:, 1])
+    if len(short):
+        at = int(short[0])
+        raise _cut_off(ByteRange(*table[at].tolist()), int(sizes[at]), coords_of(at))
+    return encoded
+
+
+def _cut_off(lies: ByteRange, found_nbytes: int, coords: Coords) -> CorruptShardError:
+    shard_nbytes = lies.offset + found_nbytes if found_nbytes else None
+    return entry_error("entry_out_of_bounds", lies, coords, shard_nbytes)
 
 
 def read_held(

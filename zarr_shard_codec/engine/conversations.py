@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
+import numpy as np
+
 from zarr_shard_codec.core.index import ShardIndex
-from zarr_shard_codec.core.plans import IndexRequest, Plan, Size
+from zarr_shard_codec.core.pieces import Pieces, Runs
+from zarr_shard_codec.core.plans import Asked, IndexRequest, Plan, RangeTable, Size
 from zarr_shard_codec.core.ranges import Buffer, ByteRange, Cut, Request, merge
 from zarr_shard_codec.engine.index_cache import INDEXES
 from zarr_shard_codec.errors import CorruptShardError, ZarrShardError
@@ -23,6 +26,7 @@ from zarr_shard_codec.stores.protocols import (
     Store,
     StoredObject,
     Version,
+    joins_ranges,
     opens_objects,
     opens_remote_objects,
     patches_objects,
@@ -84,6 +88,7 @@ def converse_seen(plan: Callable[[], Plan[T]], store: Store, key: str) -> tuple[
                 turn = _Turn(requests, store, opened)
                 buffers: Sequence[Buffer] | None
                 if opened is not None:
+                    turn.join(opened)
                     buffers = opened.read(turn.merged) if turn.merged else ()
                 else:
                     buffers = None if opens_objects(store) else store.read(key, turn.merged)
@@ -136,9 +141,7 @@ async def converse_seen_async(plan: Callable[[], Plan[T]], store: AsyncStore, ke
     raise AssertionError("the last pause is None")
 
 
-def _send(
-    conversation: Plan[T], answer: Sequence[Any] | None
-) -> tuple[Sequence[Request | IndexRequest | Size], tuple[T] | None]:
+def _send(conversation: Plan[T], answer: Sequence[Any] | None) -> tuple[Sequence[Asked], tuple[T] | None]:
     """Give an answer (None at first), and get the next requests, or at the end the result.
 
     Not the exception that brings it: its traceback would keep every buffer alive until the next search for
@@ -182,21 +185,30 @@ def _seen(opened: StoredObject | None, *, asked: bool) -> Seen:
 
 
 class _Turn:
-    """One turn of a conversation: what is left to read of what the plan asks, and the answer."""
+    """One turn of a conversation: what is left to read of what the plan asks, and the answer.
 
-    __slots__ = ("_cuts", "_known", "_n_requests", "_relies", "merged")
+    Attributes
+    ----------
+    merged
+        What to read: ranges that are asked for one by one, then those of tables.
+    """
 
-    def __init__(
-        self, requests: Sequence[Request | IndexRequest | Size], store: Store, opened: StoredObject | None
-    ) -> None:
+    __slots__ = ("_cuts", "_known", "_n_requests", "_relies", "_runs", "_tables", "merged")
+
+    def __init__(self, requests: Sequence[Asked], store: Store, opened: StoredObject | None) -> None:
         self._n_requests = len(requests)
         self._known: dict[int, Any] = {}
+        self._tables: dict[int, int] = {}
         self._relies = False
         identity = None if opened is None else opened.identity
         plain: list[Request] = []
+        tables: list[np.ndarray[Any, np.dtype[np.uint64]]] = []
         for at, request in enumerate(requests):
             if isinstance(request, Size):
                 self._known[at] = None if opened is None else opened.nbytes
+            elif isinstance(request, RangeTable):
+                self._tables[at] = len(request.table)
+                tables.append(request.table)
             elif isinstance(request, IndexRequest):
                 known = None if identity is None else INDEXES.get(identity, request.shard, request.extent)
                 if opened is not None and known is not None:
@@ -209,10 +221,23 @@ class _Turn:
                 plain.append(request.lies)
             else:
                 plain.append(request)
-        knobs = store.coalescing
         self.merged: list[Request]
         self._cuts: list[Cut]
-        self.merged, self._cuts = merge(plain, largest_gap=knobs.largest_gap, largest_read=knobs.largest_read)
+        self.merged, self._cuts = merge(plain, store.coalescing)
+        self._runs = None
+        if tables:
+            table = tables[0] if len(tables) == 1 else np.concatenate(tables)
+            self._runs = Runs.over(table, store.coalescing)
+            self.merged += self._runs.reads
+
+    def join(self, opened: StoredObject) -> None:
+        """Read what tables ask for into one buffer, if the object can do that and has all of it."""
+        if self._runs is None or not joins_ranges(opened):
+            return
+        joined = opened.read_joined(self._runs.reads)
+        if joined is not None:
+            del self.merged[-len(self._runs.reads) :]
+            self._give_out(self._runs.segments(joined))
 
     @property
     def is_unseen(self) -> bool:
@@ -220,12 +245,22 @@ class _Turn:
         return self._relies and not self.merged
 
     def answer(self, buffers: Sequence[Buffer] | None) -> list[Any] | None:
+        """One answer a request, given a buffer for each of `merged`; None if there is no object."""
         if buffers is None:
             return None
+        if self._runs is not None and self._tables.keys() - self._known.keys():
+            self._give_out(self._runs.parts(buffers[-len(self._runs.reads) :]))
         found = (cut.of(buffers) for cut in self._cuts)
         if not self._known:
             return list(found)
         return [self._known[at] if at in self._known else next(found) for at in range(self._n_requests)]
+
+    def _give_out(self, pieces: Pieces) -> None:
+        """Answer each table with its own of all pieces."""
+        start = 0
+        for at, count in self._tables.items():
+            self._known[at] = pieces if count == len(pieces) else pieces.take(np.arange(start, start + count))
+            start += count
 
 
 def _keep(opened: StoredObject, request: IndexRequest, index: ShardIndex) -> None:

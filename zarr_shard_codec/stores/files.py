@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-import numpy as np
-
-from zarr_shard_codec.core.ranges import Buffer
+from zarr_shard_codec.core import memory
+from zarr_shard_codec.core.ranges import Buffer, ByteRange
 
 _EXISTING_FLAGS: Final = (
     getattr(os, "O_BINARY", 0)
@@ -30,7 +29,7 @@ _HAS_WRITEV: Final = hasattr(os, "writev")
 _MAX_PARTS: Final = os.sysconf("SC_IOV_MAX") if _HAS_WRITEV else 1
 _SMALL: Final = 8 << 10
 """Up to so many bytes Python's own are as fast. NumPy's memory may be written to, so that whoever wants to
-keep an uncompressed chunk need not copy it; it is used again sooner, and large pieces come in huge pages."""
+keep an uncompressed chunk need not copy it."""
 
 _NO_LINKS: Final = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
 """What systems answer where the file system has no hard links."""
@@ -52,14 +51,30 @@ def read_at(descriptor: int, offset: int, nbytes: int) -> Buffer:
         read = os.pread(descriptor, nbytes, offset)
         if len(read) == nbytes:
             return read
-    buffer = np.empty(nbytes, np.uint8).data
-    done = 0
-    while done < nbytes:
+    buffer = memory.take(nbytes)
+    return buffer[: _fill(descriptor, buffer, offset)]
+
+
+def read_joined(descriptor: int, ranges: Sequence[ByteRange]) -> Buffer | None:
+    """Read ranges into one new buffer, one behind the other; None where the file ends before."""
+    buffer = memory.take(sum(lies.nbytes for lies in ranges))
+    at = 0
+    for offset, nbytes in ranges:
+        if _fill(descriptor, buffer[at : at + nbytes], offset) < nbytes:
+            return None
+        at += nbytes
+    return buffer
+
+
+def _fill(descriptor: int, buffer: memoryview, offset: int) -> int:
+    """Read as many bytes as the buffer takes and the file has; how many that were."""
+    done = _read_into(descriptor, buffer, offset)
+    while 0 < done < len(buffer):
         count = _read_into(descriptor, buffer[done:], offset + done)
         if count == 0:  # somebody cut the file short after its size was taken
-            return buffer[:done]
+            break
         done += count
-    return buffer
+    return done
 
 
 def _read_into(descriptor: int, buffer: memoryview, offset: int) -> int:

@@ -23,13 +23,13 @@ from contextlib import contextmanager
 from typing import Final, Self, TypeVar
 
 from zarr_shard_codec.core.patching import Patch
-from zarr_shard_codec.core.ranges import Buffer, Request
+from zarr_shard_codec.core.ranges import Buffer, Coalescing, Request
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores import file_locks, files, walk
 from zarr_shard_codec.stores.file_errors import failure_of, leads_out
 from zarr_shard_codec.stores.keys import check_key, check_prefix
 from zarr_shard_codec.stores.open_file import OpenFile, version_of
-from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo, Version
+from zarr_shard_codec.stores.protocols import ObjectInfo, Version
 from zarr_shard_codec.stores.temporary import TemporaryFile
 
 _Listed = TypeVar("_Listed")

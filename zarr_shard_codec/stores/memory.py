@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 
-from zarr_shard_codec.core.ranges import Buffer, Request, clamp
+from zarr_shard_codec.core.ranges import Buffer, Coalescing, Request, clamp
 from zarr_shard_codec.stores.keys import check_key, check_prefix
-from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo, Version
+from zarr_shard_codec.stores.protocols import ObjectInfo, Version
 
 
 class HeldBytes:

@@ -17,10 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, Final, cast
 
-from zarr_shard_codec.core.ranges import Buffer, Request
+from zarr_shard_codec.core.ranges import Buffer, Coalescing, Request
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores.keys import check_key, check_prefix
-from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo, Version
+from zarr_shard_codec.stores.protocols import ObjectInfo, Version
 from zarr_shard_codec.stores.remote_object import (
     Answer,
     NoStates,

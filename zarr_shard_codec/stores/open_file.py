@@ -11,7 +11,7 @@ import time
 from collections.abc import Hashable, Sequence
 from typing import Final
 
-from zarr_shard_codec.core.ranges import Buffer, Request, clamp
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, clamp
 from zarr_shard_codec.stores import files
 from zarr_shard_codec.stores.file_errors import failure_of
 from zarr_shard_codec.stores.protocols import Version
@@ -77,6 +77,15 @@ class OpenFile:
         try:
             ranges = [clamp(request, self.nbytes) for request in requests]
             return [files.read_at(self.descriptor, start, stop - start) for start, stop in ranges]
+        except OSError as error:
+            raise failure_of("read", self._root, self.key, error) from error
+
+    def read_joined(self, ranges: Sequence[ByteRange]) -> Buffer | None:
+        """See `JoiningObject`. Raises `StoreError` (`store_failure`)."""
+        if any(lies.offset + lies.nbytes > self.nbytes for lies in ranges):
+            return None
+        try:
+            return files.read_joined(self.descriptor, ranges)
         except OSError as error:
             raise failure_of("read", self._root, self.key, error) from error
 

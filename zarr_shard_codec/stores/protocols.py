@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeGuard, runtime_checkable
 
 from zarr_shard_codec.core.patching import Patch
-from zarr_shard_codec.core.ranges import Buffer, Request
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Coalescing, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +19,6 @@ class ObjectInfo:
 
     key: str
     nbytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Coalescing:
-    """When two byte ranges are cheaper as one read on this store.
-
-    Attributes
-    ----------
-    largest_gap
-        Ranges at most this many bytes apart are merged.
-    largest_read
-        No merged read is larger than this, in bytes (a single range may be).
-    """
-
-    largest_gap: int
-    largest_read: int
 
 
 @runtime_checkable
@@ -111,6 +95,19 @@ class StoredObject(Protocol):
     def close(self) -> None:
         """Let go of it."""
         ...
+
+
+class JoiningObject(StoredObject, Protocol):
+    """One state of an object of which many ranges are read at once into one buffer."""
+
+    def read_joined(self, ranges: Sequence[ByteRange]) -> Buffer | None:
+        """The bytes of all ranges, one behind the other; None if some are missing: `read` then says which."""
+        ...
+
+
+def joins_ranges(opened: StoredObject) -> TypeGuard[JoiningObject]:
+    """Whether an object is a `JoiningObject`."""
+    return hasattr(opened, "read_joined")
 
 
 class OpeningStore(Store, Protocol):

@@ -20,10 +20,10 @@ from zarr.storage import LocalStore as HostLocalStore
 from zarr.storage import ObjectStore as HostObjectStore
 from zarr.storage import StorePath
 
-from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, Suffix
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Coalescing, Request, Suffix
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores.local import LocalStore
-from zarr_shard_codec.stores.protocols import Coalescing, ObjectInfo, Store
+from zarr_shard_codec.stores.protocols import ObjectInfo, Store
 
 _OBJECT_STORES: Final[OrderedDict[int, tuple[Any, Store]]] = OrderedDict()
 _MOST_OBJECT_STORES: Final = 64

@@ -13,8 +13,8 @@ from importlib import import_module
 from typing import Any, Final
 
 from zarr_shard_codec.core.grid import ChunkOrder
+from zarr_shard_codec.core.ranges import Coalescing
 from zarr_shard_codec.errors import UsageError
-from zarr_shard_codec.stores.protocols import Coalescing
 
 OLDEST: Final = (3, 1, 6)
 """The oldest version that the adapter's tests run with."""

@@ -1,0 +1,59 @@
+"""Memory that is used again: what is new costs a page fault for every 4 KiB, often more than its contents.
+
+Owns the free blocks, and when a block is free: once nothing is left of the view of it that was given out, nor
+of any view of that, whoever holds them. So whoever takes one need not give it back.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from contextlib import suppress
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+
+_LEAST_NBYTES: Final = 32 << 10
+"""What is smaller, the system's allocator has at hand."""
+_LARGEST_NBYTES: Final = 8 << 20
+_KEPT_NBYTES: Final = 16 << 20
+"""So much is kept at most, for the whole process."""
+_PAGE_NBYTES: Final = 4096
+
+_Block = np.ndarray[Any, np.dtype[np.uint8]]
+
+_free: list[_Block] = []
+
+
+def take(nbytes: int) -> memoryview:
+    """Get memory that can be written to; what it holds is anything."""
+    if not _LEAST_NBYTES <= nbytes <= _LARGEST_NBYTES:
+        return np.empty(nbytes, np.uint8).data
+    block = _block(nbytes)
+    view = block[:nbytes]
+    weakref.finalize(view, _keep, block).atexit = False
+    return view.data
+
+
+def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """As `numpy.empty`, for what is let go of soon."""
+    return np.ndarray(shape, dtype, take(prod(shape) * dtype.itemsize))
+
+
+def _block(nbytes: int) -> _Block:
+    # No lock: blocks come back at any moment, also in the middle of these lines. Each step holds by itself.
+    for at in reversed(range(len(_free))):
+        with suppress(IndexError):
+            block = _free.pop(at)
+            if nbytes <= len(block) <= 2 * nbytes:
+                return block
+            _free.insert(at, block)
+    return np.empty(-(-nbytes // _PAGE_NBYTES) * _PAGE_NBYTES, np.uint8)
+
+
+def _keep(block: _Block) -> None:
+    _free.append(block)
+    while sum(map(len, _free)) > _KEPT_NBYTES:
+        with suppress(IndexError):
+            _free.pop(0)
