@@ -1,16 +1,14 @@
 """The `blosc` codec: the Blosc 1 container, by numcodecs, which is imported only once a chunk needs it.
 
 Owns the header check: the C library believes the header's sizes, so they are compared first with what
-there is and with what may come out. numcodecs uses Blosc's own threads in the main thread only, and the
-thread-free calls in every other one (unless told otherwise by its `use_threads`, which is the
-process's, and none of our business): a pool of threads and Blosc's own never get into each other's way.
+there is and with what may come out.
 """
 
 from __future__ import annotations
 
 import struct
-import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -21,6 +19,7 @@ import numpy as np
 from zarr_shard_codec.codecs import blosc_snappy
 from zarr_shard_codec.codecs.bounded import compression_bound, too_large, undecodable
 from zarr_shard_codec.codecs.configuration import Fields
+from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.pieces import Parts, Pieces
 from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
 from zarr_shard_codec.core.ranges import Buffer
@@ -41,14 +40,15 @@ MAX_NBYTES: Final = 2**31 - 1 - HEADER.size
 """The container counts in signed 32-bit integers."""
 
 
-class _Scratch(threading.local):
-    """One thread's memory for decoded chunks: new memory costs more than what is done with it."""
-
-    def __init__(self) -> None:
-        self.buffer = bytearray()
-
-
-_scratch: Final = _Scratch()
+_HEADERS: Final = np.dtype(
+    [("version", "u1"), ("inner", "u1"), ("flags", "u1"), ("typesize", "u1")]
+    + [(name, "<u4") for name in ("nbytes", "blocksize", "cbytes")]
+)
+"""`HEADER`, for many at once."""
+_LARGE_NBYTES: Final = 64 << 10
+"""What is smaller is sooner copied than decompressed to its place: numcodecs looks long at a place."""
+_FEW: Final = 24
+"""Headers that are looked at sooner one by one in Python than all at once in NumPy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class BloscCodec:
             raise UsageError("invalid_argument", message, hint="Choose smaller inner chunks.")
         encoded: bytes
         typesize = self.typesize or 1
-        if self.cname not in _library().list_compressors():
+        if self.cname not in _compressors():
             shuffle = self.shuffle if self.shuffle >= 0 else 2 if typesize == 1 else 1
             encoded = blosc_snappy.encode(
                 self.name,
@@ -136,11 +136,11 @@ class BloscCodec:
         nbytes = self._checked_nbytes(memoryview(encoded), max_nbytes)
         if nbytes == 0:
             return b""  # the library calls it an error
-        decoded = np.empty(nbytes, np.uint8).data  # whoever wants to keep it need not copy it
+        decoded = memory.take(nbytes)
         try:
             _library().decompress(encoded, decoded)
         except (RuntimeError, ValueError) as error:
-            if encoded[2] >> 5 == SNAPPY and "snappy" not in _library().list_compressors():
+            if encoded[2] >> 5 == SNAPPY and "snappy" not in _compressors():
                 return blosc_snappy.decode(self.name, encoded)
             raise undecodable(self.name, str(error)) from error
         return decoded
@@ -154,20 +154,29 @@ class BloscCodec:
         return cbytes
 
     def decode_many(self, encoded: Pieces, nbytes: int) -> Buffer | None:
-        """Decompress chunks side by side into memory of this thread."""
-        total = nbytes * len(encoded)
-        if len(_scratch.buffer) < total:
-            _scratch.buffer = bytearray(total)
-        joined = memoryview(_scratch.buffer)[:total]
+        """Decompress chunks side by side."""
+        if not self._are_good(encoded, nbytes):
+            return None
+        joined = memory.take(nbytes * len(encoded))
         decompress = _library().decompress
         try:
             for at, part in enumerate(encoded):
-                if self._checked_nbytes(memoryview(part), nbytes) != nbytes:
-                    return None
-                decompress(part, joined[at * nbytes : (at + 1) * nbytes])
-        except (CorruptShardError, RuntimeError, ValueError):
+                room = joined[at * nbytes : (at + 1) * nbytes]
+                if nbytes < _LARGE_NBYTES:
+                    room[:] = decompress(part)
+                else:
+                    decompress(part, room)
+        except (RuntimeError, ValueError):
             return None
         return joined
+
+    def _are_good(self, encoded: Pieces, nbytes: int) -> bool:
+        """Whether every header can be true, and says `nbytes` bytes."""
+        if len(encoded) > _FEW:
+            return _are_possible(np.frombuffer(encoded.heads(HEADER.size), _HEADERS), encoded.sizes(), nbytes)
+        with suppress(CorruptShardError):
+            return all(self._checked_nbytes(memoryview(part), nbytes) == nbytes for part in encoded)
+        return False
 
     def encode_many(self, decoded: Pieces) -> Pieces:
         """Compress each."""
@@ -203,10 +212,33 @@ class BloscCodec:
         return compression_bound(decoded_nbytes)
 
 
+def _are_possible(headers: np.ndarray[Any, Any], sizes: np.ndarray[Any, Any], nbytes: int) -> bool:
+    """Whether all these headers can be true, for chunks of `nbytes` bytes; as `_checked_nbytes`."""
+    if not 0 < nbytes <= MAX_NBYTES or len(headers) != len(sizes):
+        return False
+    blocksize = headers["blocksize"].astype(np.int64)
+    n_blocks = -(-nbytes // np.maximum(blocksize, 1))
+    stored = headers["flags"] & STORED != 0
+    possible = (headers["typesize"] != 0) & (blocksize > 0) & (blocksize <= nbytes)
+    possible &= HEADER.size + 4 * n_blocks <= sizes
+    good = np.where(stored, sizes == nbytes + HEADER.size, possible)
+    good &= (headers["version"] == FORMAT_VERSION) & (headers["cbytes"] == sizes)
+    return bool((good & (headers["nbytes"] == nbytes)).all())
+
+
 @cache
 def _library() -> Any:
     # numcodecs takes longer to import than NumPy.
-    return import_module("numcodecs.blosc")
+    library: Any = import_module("numcodecs.blosc")
+    if library.use_threads is None:  # nobody has said
+        # Threads of Blosc's own beside those that decode chunks take longer to start than they save.
+        library.use_threads = False
+    return library
+
+
+@cache
+def _compressors() -> frozenset[str]:
+    return frozenset(_library().list_compressors())
 
 
 def build(name: str, configuration: Mapping[str, JSON], spec: ChunkSpec) -> BloscCodec:

@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from zarr_shard_codec.codecs.bounded import compression_bound, too_large, undecodable
 from zarr_shard_codec.codecs.configuration import Fields
+from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.pieces import Parts, Pieces, Segments
 from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
 from zarr_shard_codec.core.ranges import Buffer
@@ -41,6 +42,8 @@ _HEADER_NBYTES: Final = np.array(
 """Size in bytes of a frame's header, by the descriptor that is its fifth byte (RFC 8878, 3.1.1.1)."""
 _HAS_CHECKSUM: Final = np.uint8(4)
 """The descriptor's bit of a checksum behind the last block; the checksum has as many bytes."""
+_LARGE_NBYTES: Final = 128 << 10
+"""From this on, new memory for each chunk, or each batch of them, costs more than a call for each."""
 _FEW: Final = 16
 """Frames that are followed block by block sooner in Python than all at once in NumPy."""
 
@@ -112,12 +115,30 @@ class ZstdCodec:
         """
         try:
             # Nearly always the chunk is one frame that says its size, and this is all.
-            if 0 < zstandard.frame_content_size(encoded) <= max_nbytes:
-                return _contexts.decompressor.decompress(encoded, allow_extra_data=False)
+            nbytes = zstandard.frame_content_size(encoded)
+            if 0 < nbytes <= max_nbytes:
+                return self._decode_frame(encoded, nbytes)
         except zstandard.ZstdError:
             # More than one frame, or damage. Which one, the slow way finds out.
             return self._decode_frames(memoryview(encoded), max_nbytes)
         return self._decode_frames(memoryview(encoded), max_nbytes)
+
+    def _decode_frame(self, encoded: Buffer, nbytes: int) -> Buffer:
+        """Decompress one whole frame that declares its size; `ZstdError` if it is anything else."""
+        if nbytes < _LARGE_NBYTES:
+            return _contexts.decompressor.decompress(encoded, allow_extra_data=False)
+        decoded = memory.take(nbytes)
+        self._decode_into(encoded, decoded)
+        return decoded
+
+    def _decode_into(self, encoded: Buffer, decoded: memoryview) -> None:
+        with _contexts.decompressor.stream_reader(encoded, read_size=len(encoded)) as reader:
+            found_nbytes = reader.readinto(decoded)
+            # What is behind the last byte, such as the checksum, is looked at only by a read that wants more.
+            if found_nbytes != len(decoded) or reader.read(1):
+                raise zstandard.ZstdError(f"expected {len(decoded)} bytes, found {found_nbytes} or more")
+        if _frame_nbytes(self.name, memoryview(encoded)) != len(encoded):
+            raise zstandard.ZstdError("there are bytes behind the frame")
 
     def frame_nbytes(self, encoded: memoryview, *, max_nbytes: int) -> int:  # noqa: ARG002
         """Size in bytes of the frame that `encoded` begins with. See `FramedCodec`."""
@@ -128,6 +149,8 @@ class ZstdCodec:
 
     def decode_many(self, encoded: Pieces, nbytes: int) -> Buffer | None:
         """Decompress chunks of one frame each, without Python's lock from the first to the last."""
+        if nbytes >= _LARGE_NBYTES:
+            return self._decode_large(encoded, nbytes)
         if isinstance(encoded, Segments):
             frames: Any = zstandard.BufferWithSegments(encoded.buffer, encoded.table.tobytes())
         else:
@@ -139,6 +162,22 @@ class ZstdCodec:
             return None
         # The library stops at the end of a chunk's first frame, and says nothing of what is behind it.
         return _as_one_buffer(decoded, nbytes) if self._are_frames(encoded) else None
+
+    def _decode_large(self, encoded: Pieces, nbytes: int) -> Buffer | None:
+        joined = memory.take(nbytes * len(encoded))
+        try:
+            for at, part in enumerate(encoded):
+                room = joined[at * nbytes : (at + 1) * nbytes]
+                if zstandard.frame_content_size(part) == nbytes:
+                    self._decode_into(part, room)
+                    continue
+                alone = self.decode(part, max_nbytes=nbytes)
+                if len(alone) != nbytes:
+                    return None
+                room[:] = alone
+        except (zstandard.ZstdError, CorruptShardError):
+            return None
+        return joined
 
     def _are_frames(self, encoded: Pieces) -> bool:
         """Whether each chunk, of which the first frame is good, is that frame and no more."""
