@@ -13,7 +13,7 @@ import pytest
 from zarr_shard_codec.core.ranges import WHOLE
 from zarr_shard_codec.engine import pool
 from zarr_shard_codec.engine.pool import working_pool
-from zarr_shard_codec.engine.run import ReadTask, ahead, read_objects
+from zarr_shard_codec.engine.run import ReadTask, ahead, read_objects, share
 from zarr_shard_codec.engine.writing import WriteTask, write_objects
 from zarr_shard_codec.errors import CorruptShardError, StoreError
 from zarr_shard_codec.stores.memory import MemoryStore
@@ -337,3 +337,41 @@ def test_ahead_that_is_left_early_leaves_nothing_running():
     results.close()
     assert running.now == 0
     assert running.total <= 1 + 2 * N_THREADS
+
+
+@pytest.mark.parametrize("n_items", [0, 1, 2, 3, 200])
+def test_share_does_all_items_on_no_more_threads_than_may_work(n_items):
+    """Each item is done once, and here and in the pool together never more at once than there are threads."""
+    done, busy = [], Counter()
+
+    def work(at):
+        busy.add(1)
+        time.sleep(0.0005 * (at % 3))
+        done.append((at, threading.get_ident()))
+        busy.add(-1)
+
+    share(work, iter(range(n_items)))
+    assert sorted(at for at, _ in done) == list(range(n_items))
+    assert busy.most <= N_THREADS
+    if n_items == 200:
+        assert len({thread for _, thread in done}) == N_THREADS
+
+
+@pytest.mark.parametrize("broken", [0, 1, 20])
+def test_share_waits_for_what_has_begun_when_an_item_fails(broken):
+    """Wherever the item that fails was done: nothing goes on, and little more is begun."""
+    busy = Counter()
+
+    def work(at):
+        busy.add(1)
+        time.sleep(0.01)
+        busy.add(-1)
+        if at == broken:
+            raise KeyError(at)
+
+    with pytest.raises(KeyError):
+        share(work, range(100))
+    assert busy.now == 0
+    assert busy.total <= broken + 3 * N_THREADS
+    time.sleep(0.03)
+    assert busy.total <= broken + 3 * N_THREADS

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
@@ -27,7 +27,7 @@ from zarr_shard_codec.stores.protocols import Store, waits_for_network
 if TYPE_CHECKING:  # slow to import, and a process that reads one chunk needs no thread
     from concurrent.futures import Future, ThreadPoolExecutor
 
-_BATCH_NBYTES: Final = 1 << 20
+_BATCH_NBYTES: Final = 1 << 19
 """Decoded bytes, of compressed chunks, that are worth handing to a thread."""
 
 _OBJECT_NBYTES: Final = 1 << 16
@@ -35,6 +35,9 @@ _OBJECT_NBYTES: Final = 1 << 16
 
 _FLIGHT_NBYTES: Final = 256 << 20
 """Decoded bytes of objects that are on their way over a network: past that, one more gains no time."""
+
+_LARGE_NBYTES: Final = 1 << 18
+"""From this on, a job is worth a thread."""
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -110,16 +113,71 @@ def _read_all(
         fetched = ahead(fetch, chain(few, rest), waiting_pool, depth=depth)
     elif rest:
         # Enough objects to keep every core busy: the thread that reads one also decodes it.
-        for _ in ahead(lambda group: finish(fetch(group)), chain(few, rest), working_pool):
-            pass
+        share(lambda group: finish(fetch(group)), chain(few, rest))
         return
     else:
         # Files are read here: what threads would win by it they lose waiting for Python's lock.
-        fetched = (fetch(group) for group in few)
+        fetched = (fetch([task]) for group in few for task in group)
     # Closed at once after an error: a traceback would keep the stages, and what they have begun, alive.
     with closing(fetched):
-        for _ in ahead(finish, decode_batches(chain.from_iterable(fetched)), working_pool):
-            pass
+        share(finish, decode_batches(_large(chain.from_iterable(fetched), finish)))
+
+
+def _large(jobs: Iterable[Job], finish: Callable[[list[Job]], None]) -> Iterator[Job]:
+    """The jobs that are worth another thread. The others are done at once, while their bytes are in cache."""
+    for job in jobs:
+        if job[2].work_nbytes < _LARGE_NBYTES:
+            finish([job])
+        else:
+            yield job
+
+
+def share(work: Callable[[T], None], items: Iterable[T]) -> None:
+    """Do all items in any order: here, and in the pool; in all by no more threads than may work.
+
+    After an error nothing more is begun, and what has begun is waited for.
+    """
+    rest = iter(items)
+    few = list(islice(rest, 2))
+    helpers = thread_count() - 1
+    if len(few) < 2 or not helpers:
+        for item in chain(few, rest):
+            work(item)
+        return
+    from concurrent.futures import wait
+
+    waiting: deque[T] = deque()
+    helping: list[Future[None]] = []
+
+    def help_out() -> None:
+        for item in _drain(waiting):
+            work(item)
+
+    try:
+        for item in chain(few, rest):
+            for idle in [helper for helper in helping if helper.done()]:  # it failed, or found nothing
+                helping.remove(idle)
+                idle.result()
+            alone = len(waiting) >= helpers
+            if not alone:
+                waiting.append(item)
+            if len(helping) < helpers:
+                helping.append(working_pool().submit(help_out))
+            if alone:
+                work(item)
+        help_out()
+        for helper in helping:
+            helper.result()
+    finally:
+        waiting.clear()
+        wait(helping)
+
+
+def _drain(items: deque[T]) -> Iterator[T]:
+    """Take one after the other, as other threads may do at the same time."""
+    with suppress(IndexError):
+        while True:
+            yield items.popleft()
 
 
 def peek(items: Iterable[T], count: int) -> tuple[list[T], Iterable[T]]:
