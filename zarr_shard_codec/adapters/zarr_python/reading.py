@@ -17,6 +17,7 @@ from zarr_shard_codec.adapters.zarr_python.chains import Chains
 from zarr_shard_codec.adapters.zarr_python.selections import Array, Basic, Fancy, parse
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
+from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.jobs import DecodeJob
 from zarr_shard_codec.core.plans import Plan, gather
 from zarr_shard_codec.core.selection import box_shape, single_chunk
@@ -57,11 +58,15 @@ class _Task(ReadTask):
 
 @dataclass(frozen=True, slots=True)
 class _Picking:
-    """A fancy selection of a chunk: boxes are read, elements picked from them, and handed to `put`."""
+    """A fancy selection of a chunk: boxes are read, and elements picked from them.
+
+    They go to `put`, or straight `into` a view of the host's output.
+    """
 
     key: str
     chain: CodecChain
     wanted: Fancy
+    into: Array | None
     put: Callable[[Array], None]
     at: int
     missing: set[int]
@@ -70,8 +75,8 @@ class _Picking:
         """The task, what is left to do after it, and how many bytes of memory that takes until then."""
         spec, wanted = self.chain.spec, self.wanted
         pieces = list(wanted.pieces(inner_chunk_shape(self.chain)))
-        blocks = [np.empty(box_shape(piece.box), spec.dtype) for piece in pieces]
-        result = np.empty(wanted.block_shape, spec.dtype)
+        blocks = [memory.empty(box_shape(piece.box), spec.dtype) for piece in pieces]
+        result = np.empty(wanted.block_shape, spec.dtype) if self.into is None else self.into
         plans = [
             partial(self.chain.plan_read, piece.box, block, spec.shape)
             for piece, block in zip(pieces, blocks, strict=True)
@@ -81,7 +86,8 @@ class _Picking:
             if self.at not in self.missing:
                 for piece, block in zip(pieces, blocks, strict=True):
                     wanted.put(result, piece.landing, wanted.take(block, piece.within))
-            self.put(result.reshape(wanted.shape))
+            if self.into is None:
+                self.put(result.reshape(wanted.shape))
 
         task = _Task(self.key, partial(_together, plans), result, spec.fill_value, self.at, self.missing)
         return task, finish, result.nbytes + sum(block.nbytes for block in blocks)
@@ -128,10 +134,12 @@ class Reading:
         at = len(self.direct) + len(self.picking)
         self.direct.append(_Task(key, plan, target, spec.fill_value, at, self.missing))
 
-    def add_picking(self, key: str, chain: CodecChain, wanted: Fancy, put: Callable[[Array], None]) -> None:
-        """Read a fancy selection; `put` is called with it."""
+    def add_picking(
+        self, key: str, chain: CodecChain, wanted: Fancy, into: Array | None, put: Callable[[Array], None]
+    ) -> None:
+        """Read a fancy selection into a view of its shape; where there is none, `put` is called with it."""
         at = len(self.direct) + len(self.picking)
-        self.picking.append(_Picking(key, chain, wanted, put, at, self.missing))
+        self.picking.append(_Picking(key, chain, wanted, into, put, at, self.missing))
 
     def groups(self) -> Iterator[tuple[list[ReadTask], list[Callable[[], None]]]]:
         """Tasks to run together, and what to call after them."""
@@ -186,7 +194,8 @@ def prepare(
                 reading.add(key, chain, wanted, target, complete=complete)
                 continue
             wanted = wanted.as_fancy()
-        reading.add_picking(key, chain, wanted, _putter(array, out_selection, drop_axes))
+        into = _rows_view(array, out_selection, wanted, drop_axes)
+        reading.add_picking(key, chain, wanted, into, _putter(array, out_selection, drop_axes))
     return reading
 
 
@@ -242,6 +251,15 @@ def _view(out: Array, selection: Any, wanted: Basic, drop_axes: tuple[int, ...])
     items = iter(where)
     to_box = (None if axis in drop_axes else item for axis, item in enumerate(wanted.to_box))
     return out[(*(None if item is None else next(items, slice(None)) for item in to_box), ...)]
+
+
+def _rows_view(out: Array, selection: Any, wanted: Fancy, drop_axes: tuple[int, ...]) -> Array | None:
+    """Where a fancy selection goes, as a view of its block's shape; None if no view is that."""
+    where = selection if type(selection) is tuple else (selection,)
+    if drop_axes or not all(type(item) is slice for item in where):
+        return None
+    view: Array = out[(*where, ...)]
+    return view if view.shape == wanted.block_shape == wanted.shape else None
 
 
 def _putter(out: Array, selection: Any, drop_axes: tuple[int, ...]) -> Callable[[Array], None]:
