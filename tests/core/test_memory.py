@@ -51,9 +51,9 @@ def test_what_anybody_sees_is_not(hold):
 
 def test_what_is_kept_is_bounded():
     """Large blocks are not kept at all, and others only up to a limit."""
-    memory.take(memory._LARGEST_NBYTES + 1)
+    memory.take(memory.LARGEST_NBYTES + 1)
     assert memory._free == []
-    views = [memory.take(memory._LARGEST_NBYTES) for _ in range(5)]
+    views = [memory.take(memory.LARGEST_NBYTES) for _ in range(5)]
     del views
     assert 0 < sum(map(len, memory._free)) <= memory._KEPT_NBYTES
 

@@ -53,6 +53,8 @@ class _Contexts(threading.local):
 
     def __init__(self) -> None:
         self.decompressor = zstandard.ZstdDecompressor()
+        # Streams, other than single frames, take memory for a window, of a size that a frame says.
+        self.streamer = zstandard.ZstdDecompressor(max_window_size=memory.LARGEST_NBYTES)
         self.compressors: dict[tuple[int, bool], zstandard.ZstdCompressor] = {}
 
 
@@ -125,14 +127,14 @@ class ZstdCodec:
 
     def _decode_frame(self, encoded: Buffer, nbytes: int) -> Buffer:
         """Decompress one whole frame that declares its size; `ZstdError` if it is anything else."""
-        if nbytes < _LARGE_NBYTES:
+        if not _LARGE_NBYTES <= nbytes <= memory.LARGEST_NBYTES:
             return _contexts.decompressor.decompress(encoded, allow_extra_data=False)
         decoded = memory.take(nbytes)
         self._decode_into(encoded, decoded)
         return decoded
 
     def _decode_into(self, encoded: Buffer, decoded: memoryview) -> None:
-        with _contexts.decompressor.stream_reader(encoded, read_size=len(encoded)) as reader:
+        with _contexts.streamer.stream_reader(encoded, read_size=len(encoded)) as reader:
             found_nbytes = reader.readinto(decoded)
             # What is behind the last byte, such as the checksum, is looked at only by a read that wants more.
             if found_nbytes != len(decoded) or reader.read(1):
@@ -149,7 +151,7 @@ class ZstdCodec:
 
     def decode_many(self, encoded: Pieces, nbytes: int) -> Buffer | None:
         """Decompress chunks of one frame each, without Python's lock from the first to the last."""
-        if nbytes >= _LARGE_NBYTES:
+        if _LARGE_NBYTES <= nbytes <= memory.LARGEST_NBYTES:
             return self._decode_large(encoded, nbytes)
         if isinstance(encoded, Segments):
             frames: Any = zstandard.BufferWithSegments(encoded.buffer, encoded.table.tobytes())

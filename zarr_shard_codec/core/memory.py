@@ -16,7 +16,8 @@ import numpy as np
 
 _LEAST_NBYTES: Final = 32 << 10
 """What is smaller, the system's allocator has at hand."""
-_LARGEST_NBYTES: Final = 8 << 20
+LARGEST_NBYTES: Final = 8 << 20
+"""What is larger is new, and let go of."""
 _KEPT_NBYTES: Final = 16 << 20
 """So much is kept at most, for the whole process."""
 _PAGE_NBYTES: Final = 4096
@@ -28,7 +29,7 @@ _free: list[_Block] = []
 
 def take(nbytes: int) -> memoryview:
     """Get memory that can be written to; what it holds is anything."""
-    if not _LEAST_NBYTES <= nbytes <= _LARGEST_NBYTES:
+    if not _LEAST_NBYTES <= nbytes <= LARGEST_NBYTES:
         return np.empty(nbytes, np.uint8).data
     block = _block(nbytes)
     view = block[:nbytes]
