@@ -115,3 +115,18 @@ def test_bytes_that_are_no_index_are_undecodable(nbytes):
     with pytest.raises(CorruptShardError) as caught:
         codec.decode_index(bytes(nbytes))
     assert caught.value.reason == "index_undecodable"
+
+
+@given(
+    st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=5), st.integers(0, 200), st.integers(1, 200)
+)
+def test_sound_is_what_lookup_lets_through(entries, shard_nbytes, largest_nbytes):
+    """Both say the same of any entries, near 2^64 too."""
+    index = _index(*entries)
+    try:
+        everything = np.arange(len(entries))
+        index.lookup(everything, shard_nbytes=shard_nbytes, largest_nbytes=largest_nbytes)
+    except CorruptShardError:
+        assert not index.is_sound(shard_nbytes, largest_nbytes)
+    else:
+        assert index.is_sound(shard_nbytes, largest_nbytes)

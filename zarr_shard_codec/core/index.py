@@ -74,6 +74,14 @@ class ShardIndex:
             self.lookup(np.array([linear]), shard_nbytes=shard_nbytes)  # which says what is wrong with it
         return ByteRange(offset, nbytes)
 
+    def is_sound(self, shard_nbytes: int, largest_nbytes: int) -> bool:
+        """Whether `lookup` of all entries would raise nothing: sooner known than what they hold."""
+        offset, nbytes = self.entries[:, 0], self.entries[:, 1]
+        limit = np.uint64(shard_nbytes)
+        largest = np.uint64(min(shard_nbytes, largest_nbytes))
+        good = (nbytes - _ONE < largest) & (offset <= limit - nbytes)
+        return bool(good.all()) or bool((good | (offset == EMPTY) & (nbytes == EMPTY)).all())
+
     @property
     def present(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Linear indices of the entries that are not empty, ascending; entries may still be broken."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from zarr_shard_codec.core.fill import filled
 from zarr_shard_codec.core.grid import write_order
-from zarr_shard_codec.core.index import EMPTY, ShardIndex, faults
+from zarr_shard_codec.core.index import EMPTY, ShardIndex
 from zarr_shard_codec.core.jobs import Bounds, Encoded, EncodeJob, UpdateJob
 from zarr_shard_codec.core.pieces import splice
 from zarr_shard_codec.core.plans import SIZE, IndexRequest, Plan, Shard, covers, deleted
@@ -164,18 +164,23 @@ def patch_shard(
     if answer is None:
         return touched.in_place_of(None)
     index, nbytes = request.index_of(answer[0]), answer[1]
-    needed, table, changed = touched.needed(index, nbytes)
+    asked: dict[int, ByteRange] = {}
+    if touched.parts or not index.is_sound(nbytes, shard.inner.max_encoded_nbytes):
+        needed, table, changed = touched.needed(index, nbytes)
+        asked = {
+            at: ByteRange(*lies)
+            for at, lies in zip(needed[changed].tolist(), table[changed].tolist(), strict=True)
+        }
     slots = _slots(shard, index, touched.places, nbytes) if strategy == "in_place" else {}
     if slots is None:
         answer = yield [WHOLE]
         return touched.in_place_of(None if answer is None else answer[0])
     former: dict[int, Buffer] = {}
-    if changed.any():
-        asked = [ByteRange(offset, size) for offset, size in table[changed].tolist()]
-        answer = yield [*asked]
-        if answer is None or any(len(got) != lies.nbytes for got, lies in zip(answer, asked, strict=True)):
+    if asked:
+        answer = yield [*asked.values()]
+        if answer is None or [len(got) for got in answer] != [lies.nbytes for lies in asked.values()]:
             raise deleted()
-        former = dict(zip(needed[changed].tolist(), answer, strict=True))
+        former = dict(zip(asked, answer, strict=True))
     if strategy == "in_place":
         return Overwrite(touched.jobs(former), shard, slots, nbytes)
     return Append(touched.jobs(former), shard, index, touched.places, nbytes)
@@ -187,10 +192,19 @@ def _slots(
     """Where chunks stand, if each has bytes of the right number to itself; else None."""
     targets = index.entries[places]
     size = shard.inner.encoded_nbytes
-    if (targets[:, 1] != size).any() or any(bad.any() for bad in faults(targets, shard_nbytes).values()):
+    if size is None or size > shard_nbytes or (targets[:, 1] != size).any():
+        return None
+    if (targets[:, 0] > np.uint64(shard_nbytes - size)).any():
         return None
     # The specification lets chunks share bytes with each other and with the index (SHARED-RANGES).
     start = 0 if shard.index_location == "start" else shard_nbytes - shard.index_nbytes
+    if len(places) == 1:  # as below, without sorting
+        (low,) = targets[:, 0].tolist()
+        begin, nbytes = index.entries[:, 0], index.entries[:, 1]
+        others = (begin < np.uint64(low + size)) & (begin + nbytes > np.uint64(low))
+        if np.count_nonzero(others) > 1 or (low < start + shard.index_nbytes and start < low + size):
+            return None
+        return {int(places[0]): ByteRange(low, size)}
     table = np.append(index.entries[index.present], [[start, shard.index_nbytes]], axis=0).astype(np.uint64)
     order = np.argsort(table[:, 0], kind="stable")
     starts, ends = table[order, 0], table[order].sum(axis=1)
