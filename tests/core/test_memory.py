@@ -35,9 +35,13 @@ def test_what_is_let_go_of_is_given_out_again():
         lambda view: view[5:9],
         lambda view: np.frombuffer(view, np.uint16)[1:].reshape(-1, 1)[::7],
         lambda view: np.frombuffer(view, np.uint8)[:40_000].view("f4"),
+        lambda view: np.ndarray((50, 100), "f8", view),
+        lambda view: np.ndarray((50, 100), "f8", view)[1:].T[::2],
+        lambda view: np.asarray(np.asarray(view)[4:]),
+        lambda view: memoryview(np.asarray(view)[4:])[1:],
         lambda view: zstandard.BufferWithSegments(view, np.array([0, 8], np.uint64).tobytes()),
     ],
-    ids=["part", "array", "other type", "segments"],
+    ids=["part", "array", "other type", "in it", "part in it", "slice", "part of slice", "segments"],
 )
 def test_what_anybody_sees_is_not(hold):
     """However indirectly a block is still referred to: it is not given out."""
