@@ -15,7 +15,7 @@ from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.jobs import DecodeGrid, EncodeJob, UpdateJob
 from zarr_shard_codec.core.pieces import Parts
 from zarr_shard_codec.core.protocols import ChunkSpec
-from zarr_shard_codec.core.selection import box_slices, project
+from zarr_shard_codec.core.selection import box_index, project
 from zarr_shard_codec.errors import CorruptShardError
 
 BYTES = {"name": "bytes", "configuration": {"endian": "little"}}
@@ -93,7 +93,7 @@ def decode_jobs(draw):
     target = memory[(*(slice(None, None, step) for step in steps), ...)].transpose(np.argsort(order))
     encoded = Parts([chunk.tobytes() for chunk in chunks])
     touched = cells[np.ix_(*(axis.coords() for axis in axes))] if ndim else cells
-    return DecodeGrid(coder, encoded, touched, axes, target), memory, whole[box_slices(box)]
+    return DecodeGrid(coder, encoded, touched, axes, target), memory, whole[box_index(box)]
 
 
 @given(decode_jobs())

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from zarr_shard_codec.core.grid import grid_counts, to_linear
 from zarr_shard_codec.core.selection import (
+    box_index,
     box_shape,
-    box_slices,
     linear_chunks,
     parse_selection,
     project,
@@ -48,7 +48,7 @@ def test_result_is_numpys(case):
             parse_selection(selection, shape)
         return
     wanted = parse_selection(selection, shape)
-    block = whole[box_slices(wanted.box)]
+    block = whole[box_index(wanted.box)]
     assert block.shape == box_shape(wanted.box)
     found = wanted.result(block)
     assert type(found) is type(expected)
@@ -73,7 +73,7 @@ def test_assigning_is_numpys(case, data):
     model[selection] = value
     ours = np.zeros(shape, np.int32)
     wanted = parse_selection(selection, shape)
-    ours[box_slices(wanted.box)] = wanted.block(value)
+    ours[box_index(wanted.box)] = wanted.block(value)
     assert (ours == model).all()
 
 
@@ -134,11 +134,11 @@ def test_projection_covers_each_element_once(case, data):
             tuple(slice(at * size, (at + 1) * size) for at, size in zip(coords, chunk_shape, strict=True))
         ]
         land = tuple(where for _, where in parts)
-        piece = chunk[box_slices(tuple(within for within, _ in parts))]
+        piece = chunk[box_index(tuple(within for within, _ in parts))]
         assert piece.size
         block[land] = piece
         times[land] += 1
         seen.append(to_linear(coords, counts))
     assert (times == 1).all()
-    assert (block == whole[box_slices(box)]).all()
+    assert (block == whole[box_index(box)]).all()
     assert linear_chunks(axes, counts).tolist() == seen == sorted(set(seen))

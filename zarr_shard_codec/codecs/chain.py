@@ -32,7 +32,7 @@ from zarr_shard_codec.core.protocols import (
     ChunkSpec,
 )
 from zarr_shard_codec.core.ranges import Buffer, ByteRange, Whole
-from zarr_shard_codec.core.selection import Box, box_slices
+from zarr_shard_codec.core.selection import Box, box_index
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.errors import CorruptShardError
 
@@ -291,7 +291,7 @@ class CodecChain:
         answer = yield [self.whole if extent is None else extent]
         if answer is None:
             return None
-        return [DecodeChunk(self, answer[0], box_slices(box), target, None)]
+        return [DecodeChunk(self, answer[0], box_index(box), target, None)]
 
     def plan_write(self, box: Box, value: np.ndarray[Any, Any], bounds: Bounds) -> Plan[Update]:
         """Plan to set part of the chunk; the parameters are those of `writing.write_shard`."""
@@ -340,7 +340,7 @@ class CodecChain:
             if old is not None:
                 inside = tuple(slice(0, size) for size in bounds)
                 array[inside] = self.decode(old)[inside]
-            array[box_slices(box)] = value
+            array[box_index(box)] = value
         return None if is_filled(array, self.spec.fill_value) else self.encode(array)
 
     def transposed(self, shape: Sequence[int]) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from zarr_shard_codec.core.grid import Coords
 from zarr_shard_codec.core.pieces import Parts, Pieces
 from zarr_shard_codec.core.protocols import ChunkSpec
 from zarr_shard_codec.core.ranges import Buffer
-from zarr_shard_codec.core.selection import AxisProjection, Box, as_slice, blocks, box_slices, view
+from zarr_shard_codec.core.selection import AxisProjection, Box, as_index, blocks, box_index, view
 from zarr_shard_codec.errors import CorruptShardError
 
 Bounds = tuple[int, ...]
@@ -177,7 +177,7 @@ class DecodeGrid:
         chunks = decoded.reshape(*present.shape, *decoded.shape[1:]) if full else decoded
         # Neighbours of which the same part is wanted are copied together.
         for block in product(*(axis.runs() for axis in self.axes)):
-            positions, within = [run.positions for run in block], [as_slice(run.within) for run in block]
+            positions, within = [run.positions for run in block], [as_index(run.within) for run in block]
             into = view(self.target, [run.landing for run in block])
             if numbers is None:
                 parts = chunks[(*positions, *within)]
@@ -193,7 +193,7 @@ class DecodeGrid:
         for encoded, parts in zip(chosen, compress(product(*along), present.flat), strict=True):
             coords, wanted, landing = zip(*parts, strict=True) if parts else ((), (), ())
             try:
-                view(self.target, landing)[...] = self.coder.decode(encoded)[box_slices(wanted)]
+                view(self.target, landing)[...] = self.coder.decode(encoded)[box_index(wanted)]
             except CorruptShardError as error:
                 raise error.at(inner_chunk=coords) from error.__cause__
 

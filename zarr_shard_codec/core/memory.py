@@ -32,8 +32,8 @@ def take(nbytes: int) -> memoryview:
     if not _LEAST_NBYTES <= nbytes <= LARGEST_NBYTES:
         return np.empty(nbytes, np.uint8).data
     block = _block(nbytes)
-    # An array whose `base` is no array: NumPy lets an array made of another refer to the last in such a row, and
-    # the row must end here. So whoever uses the bytes, by NumPy or by the buffer protocol, refers to the view.
+    # An array whose `base` is no array: NumPy lets an array refer to the last in a row of bases, and the row
+    # must end here. So whoever uses the bytes, by NumPy or by the buffer protocol, refers to the view.
     view = np.frombuffer(block.data, np.uint8, nbytes)
     weakref.finalize(view, _keep, block).atexit = False
     return view.data

@@ -31,7 +31,7 @@ from zarr_shard_codec.core.plans import (
     within,
 )
 from zarr_shard_codec.core.ranges import Buffer, ByteRange, Whole
-from zarr_shard_codec.core.selection import AxisProjection, Box, box_slices, linear_chunks, project, view
+from zarr_shard_codec.core.selection import AxisProjection, Box, box_index, linear_chunks, project, view
 from zarr_shard_codec.errors import CorruptShardError
 
 
@@ -119,7 +119,7 @@ def _read_chunk(
         target[...] = shard.spec.fill_value
         return []
     encoded = yield from _fetch(shard, lies, coords, extent)
-    parts = box_slices(tuple(axis.part(at)[0] for axis, at in zip(axes, coords, strict=True)))
+    parts = box_index(tuple(axis.part(at)[0] for axis, at in zip(axes, coords, strict=True)))
     return [DecodeChunk(shard.inner, encoded, parts, target, coords)]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from operator import index as as_index
+from operator import index as as_integer
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,29 @@ import numpy as np
 from zarr_shard_codec.core.grid import to_linear
 from zarr_shard_codec.errors import SelectionError
 
-Box = tuple[range, ...]
-"""The wanted indices along each axis: ascending, step at least 1, within the shape."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picks:
+    """Indices along an axis that no range names; otherwise as a range.
+
+    Attributes
+    ----------
+    indices
+        int64: at least one, ascending, none of them twice.
+    """
+
+    indices: np.ndarray[Any, np.dtype[np.int64]]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, at: int) -> int:
+        return int(self.indices[at])
+
+
+Box = tuple["range | Picks", ...]
+"""The wanted indices along each axis: ascending, a range's step at least 1, within the shape. `Picks` on one
+axis at most."""
 
 
 def whole_box(shape: Iterable[int]) -> Box:
@@ -35,14 +56,14 @@ def box_shape(box: Box) -> tuple[int, ...]:
     return tuple(len(wanted) for wanted in box)
 
 
-def as_slice(wanted: range) -> slice:
-    """The same indices, to index a NumPy array with."""
-    return slice(wanted.start, wanted.stop, wanted.step)
+def as_index(wanted: range | Picks) -> Any:
+    """The same indices, to index an axis of a NumPy array with."""
+    return wanted.indices if isinstance(wanted, Picks) else slice(wanted.start, wanted.stop, wanted.step)
 
 
-def box_slices(box: Box) -> tuple[slice, ...]:
-    """The box as slices, to index a NumPy array with."""
-    return tuple(map(as_slice, box))
+def box_index(box: Box) -> tuple[Any, ...]:
+    """The box, to index a NumPy array with."""
+    return tuple(map(as_index, box))
 
 
 def view(block: np.ndarray[Any, Any], landing: Iterable[slice | int]) -> np.ndarray[Any, Any]:
@@ -165,7 +186,7 @@ def _range_of(item: slice, size: int, axis: int) -> range:
 
 def _integer(item: Any, size: int, axis: int) -> int:
     try:
-        value = None if isinstance(item, bool | np.bool_) else as_index(item)
+        value = None if isinstance(item, bool | np.bool_) else as_integer(item)
     except TypeError:  # NumPy's, too, for an array of more than one element
         value = None
     if value is None:
@@ -230,7 +251,7 @@ class Run:
     """
 
     positions: slice
-    within: range
+    within: range | Picks
     landing: slice
 
 
@@ -248,7 +269,7 @@ class AxisProjection:
         Which chunks are touched: their coordinates along this axis, ascending.
     """
 
-    wanted: range
+    wanted: range | Picks
     chunk_size: int
     chunks: range | np.ndarray[Any, Any]
 
@@ -256,10 +277,14 @@ class AxisProjection:
         """The touched chunks' coordinates as Python integers."""
         return self.chunks if isinstance(self.chunks, range) else self.chunks.tolist()
 
-    def part(self, chunk: int) -> tuple[range, slice]:
+    def part(self, chunk: int) -> tuple[range | Picks, slice]:
         """Indices wanted within that chunk, and where they land in the block."""
-        start, step, size = self.wanted.start, self.wanted.step, self.chunk_size
+        size = self.chunk_size
         low = chunk * size
+        if isinstance(self.wanted, Picks):
+            first, last = np.searchsorted(self.wanted.indices, (low, low + size)).tolist()
+            return Picks(self.wanted.indices[first:last] - low), slice(first, last)
+        start, step = self.wanted.start, self.wanted.step
         first = max(0, -((start - low) // step))
         last = min(len(self.wanted), -((start - low - size) // step))
         begin = start + first * step - low
@@ -270,7 +295,8 @@ class AxisProjection:
         chunks = self.coords()
         if len(chunks) == 1:
             return [Run(slice(0, 1), *self.part(chunks[0]))]
-        alike = isinstance(chunks, range) and self.chunk_size % self.wanted.step == 0
+        step = self.wanted.step if isinstance(self.wanted, range) and isinstance(chunks, range) else 0
+        alike = step > 0 and self.chunk_size % step == 0
         cuts: Iterable[int] = range(len(chunks) + 1)
         if alike and len(chunks) > 3:
             cuts = (0, 1, len(chunks) - 1, len(chunks))
@@ -292,7 +318,9 @@ def project(box: Box, chunk_shape: Sequence[int]) -> tuple[AxisProjection, ...]:
     axes: list[AxisProjection] = []
     for wanted, size in zip(box, chunk_shape, strict=True):
         chunks: range | np.ndarray[Any, Any]
-        if not wanted:
+        if isinstance(wanted, Picks):
+            chunks = np.unique(wanted.indices // size)
+        elif not wanted:
             chunks = range(0)
         elif wanted.step <= size or len(wanted) == 1:
             chunks = range(wanted[0] // size, wanted[-1] // size + 1)

@@ -154,9 +154,9 @@ class ShardingCodec(HostShardingCodec):
         result: list[np.ndarray[Any, Any]] = []
         if isinstance(wanted, Basic):
             result.append(np.empty(wanted.shape, spec.dtype.to_native_dtype(), spec.order))
-            reading.add(key, chain, wanted, result[0][(*wanted.to_box, ...)], complete=False)
+            reading.add(key, chain, wanted.box, result[0][(*wanted.to_box, ...)], complete=False)
         else:
-            reading.add_picking(key, chain, wanted, None, result.append)
+            reading.add_picking(key, chain, wanted, result.append)
         return reading, result
 
     def _write(self, setter: Any, value: Any, selection: Any, spec: Any) -> Write | None:

@@ -14,13 +14,13 @@ from typing import Any, Final
 import numpy as np
 
 from zarr_shard_codec.adapters.zarr_python.chains import Chains
-from zarr_shard_codec.adapters.zarr_python.selections import Array, Basic, Fancy, parse
+from zarr_shard_codec.adapters.zarr_python.selections import Array, Basic, Fancy, Orthogonal, parse
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.jobs import DecodeJob
 from zarr_shard_codec.core.plans import Plan, gather
-from zarr_shard_codec.core.selection import box_shape, single_chunk
+from zarr_shard_codec.core.selection import Box, box_shape, single_chunk
 from zarr_shard_codec.engine.conversations import Seen
 from zarr_shard_codec.engine.known_chunks import KnownChunks
 from zarr_shard_codec.engine.run import Job, ReadTask
@@ -58,15 +58,11 @@ class _Task(ReadTask):
 
 @dataclass(frozen=True, slots=True)
 class _Picking:
-    """A fancy selection of a chunk: boxes are read, and elements picked from them.
-
-    They go to `put`, or straight `into` a view of the host's output.
-    """
+    """A fancy selection of a chunk: boxes are read, elements picked from them, and handed to `put`."""
 
     key: str
     chain: CodecChain
     wanted: Fancy
-    into: Array | None
     put: Callable[[Array], None]
     at: int
     missing: set[int]
@@ -76,7 +72,7 @@ class _Picking:
         spec, wanted = self.chain.spec, self.wanted
         pieces = list(wanted.pieces(inner_chunk_shape(self.chain)))
         blocks = [memory.empty(box_shape(piece.box), spec.dtype) for piece in pieces]
-        result = np.empty(wanted.block_shape, spec.dtype) if self.into is None else self.into
+        result = np.empty(wanted.block_shape, spec.dtype)
         plans = [
             partial(self.chain.plan_read, piece.box, block, spec.shape)
             for piece, block in zip(pieces, blocks, strict=True)
@@ -86,8 +82,7 @@ class _Picking:
             if self.at not in self.missing:
                 for piece, block in zip(pieces, blocks, strict=True):
                     wanted.put(result, piece.landing, wanted.take(block, piece.within))
-            if self.into is None:
-                self.put(result.reshape(wanted.shape))
+            self.put(result.reshape(wanted.shape))
 
         task = _Task(self.key, partial(_together, plans), result, spec.fill_value, self.at, self.missing)
         return task, finish, result.nbytes + sum(block.nbytes for block in blocks)
@@ -116,12 +111,12 @@ class Reading:
         """Decoded size in bytes of a reading from one object; None for larger ones."""
         return self.direct[0].target.nbytes if len(self.direct) == 1 and not self.picking else None
 
-    def add(self, key: str, chain: CodecChain, wanted: Basic, target: Array, *, complete: bool) -> None:
+    def add(self, key: str, chain: CodecChain, box: Box, target: Array, *, complete: bool) -> None:
         """Read a box.
 
         Parameters
         ----------
-        key, chain, wanted
+        key, chain, box
             The chunk: its key, its codecs, what is wanted of it.
         target
             Where it goes, of the box's shape.
@@ -129,17 +124,15 @@ class Reading:
             Whether everything of the chunk that lies in the array is wanted.
         """
         spec = chain.spec
-        bounds = box_shape(wanted.box) if complete else spec.shape
-        plan = partial(chain.plan_read, wanted.box, target, bounds)
+        bounds = box_shape(box) if complete else spec.shape
+        plan = partial(chain.plan_read, box, target, bounds)
         at = len(self.direct) + len(self.picking)
         self.direct.append(_Task(key, plan, target, spec.fill_value, at, self.missing))
 
-    def add_picking(
-        self, key: str, chain: CodecChain, wanted: Fancy, into: Array | None, put: Callable[[Array], None]
-    ) -> None:
-        """Read a fancy selection into a view of its shape; where there is none, `put` is called with it."""
+    def add_picking(self, key: str, chain: CodecChain, wanted: Fancy, put: Callable[[Array], None]) -> None:
+        """Read a fancy selection; `put` is called with it."""
         at = len(self.direct) + len(self.picking)
-        self.picking.append(_Picking(key, chain, wanted, into, put, at, self.missing))
+        self.picking.append(_Picking(key, chain, wanted, put, at, self.missing))
 
     def groups(self) -> Iterator[tuple[list[ReadTask], list[Callable[[], None]]]]:
         """Tasks to run together, and what to call after them."""
@@ -191,11 +184,15 @@ def prepare(
         if isinstance(wanted, Basic):
             target = _view(array, out_selection, wanted, drop_axes)
             if target is not None:
-                reading.add(key, chain, wanted, target, complete=complete)
+                reading.add(key, chain, wanted.box, target, complete=complete)
                 continue
             wanted = wanted.as_fancy()
-        into = _rows_view(array, out_selection, wanted, drop_axes)
-        reading.add_picking(key, chain, wanted, into, _putter(array, out_selection, drop_axes))
+        elif isinstance(wanted, Orthogonal):
+            box, target = wanted.box(), _rows_view(array, out_selection, wanted, drop_axes)
+            if box is not None and target is not None:
+                reading.add(key, chain, box, target, complete=False)
+                continue
+        reading.add_picking(key, chain, wanted, _putter(array, out_selection, drop_axes))
     return reading
 
 
@@ -253,8 +250,8 @@ def _view(out: Array, selection: Any, wanted: Basic, drop_axes: tuple[int, ...])
     return out[(*(None if item is None else next(items, slice(None)) for item in to_box), ...)]
 
 
-def _rows_view(out: Array, selection: Any, wanted: Fancy, drop_axes: tuple[int, ...]) -> Array | None:
-    """Where a fancy selection goes, as a view of its block's shape; None if no view is that."""
+def _rows_view(out: Array, selection: Any, wanted: Orthogonal, drop_axes: tuple[int, ...]) -> Array | None:
+    """Where a list of rows goes, as a view of its block's shape; None if no view is that."""
     where = selection if type(selection) is tuple else (selection,)
     if drop_axes or not all(type(item) is slice for item in where):
         return None

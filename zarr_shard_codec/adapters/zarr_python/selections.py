@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from zarr_shard_codec.core.selection import Box
+from zarr_shard_codec.core.selection import Box, Picks
 
 Array = np.ndarray[Any, Any]
 _Indices = np.ndarray[Any, np.dtype[np.intp]]
@@ -88,6 +88,13 @@ class Orthogonal:
     def block_shape(self) -> tuple[int, ...]:
         """Shape of the block of wanted elements: one axis for each of the chunk's."""
         return tuple(map(len, self.indices))
+
+    def box(self) -> Box | None:
+        """The elements as a box, if indices ascend and are even on all axes but one."""
+        box = [_along(indices) for indices in self.indices]
+        if None in box or sum(isinstance(wanted, Picks) for wanted in box) > 1:
+            return None
+        return tuple(wanted for wanted in box if wanted is not None)
 
     def pieces(self, inner_chunk_shape: Sequence[int]) -> Iterator[Piece]:
         """Boxes that touch no inner chunk but those that are needed."""
@@ -246,6 +253,13 @@ def _tidy(indices: _Indices) -> _Index:
     if step < 1 or (np.diff(indices) != step).any():
         return indices
     return slice(first, last + 1, step)
+
+
+def _along(indices: _Indices) -> range | Picks | None:
+    tidy = _tidy(indices)
+    if isinstance(tidy, slice):
+        return range(*tidy.indices(tidy.stop))
+    return Picks(indices) if (np.diff(indices) > 0).all() else None
 
 
 def _runs(indices: _Indices, chunk_size: int) -> Iterator[tuple[range, _Index, _Index]]:
