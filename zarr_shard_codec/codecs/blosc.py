@@ -45,7 +45,7 @@ _HEADERS: Final = np.dtype(
     + [(name, "<u4") for name in ("nbytes", "blocksize", "cbytes")]
 )
 """`HEADER`, for many at once."""
-_LARGE_NBYTES: Final = 64 << 10
+_LARGE_NBYTES: Final = 128 << 10
 """What is smaller is sooner copied than decompressed to its place: numcodecs looks long at a place."""
 _FEW: Final = 24
 """Headers that are looked at sooner one by one in Python than all at once in NumPy."""
@@ -179,8 +179,12 @@ class BloscCodec:
         return False
 
     def encode_many(self, decoded: Pieces) -> Pieces:
-        """Compress each."""
-        return Parts([self.encode(part) for part in decoded])
+        """Compress each. Raises as `encode`."""
+        if self.cname not in _compressors() or decoded.sizes().max(initial=0) > MAX_NBYTES:
+            return Parts([self.encode(part) for part in decoded])
+        compress, cname = _library().compress, self.cname.encode()
+        how = self.clevel, self.shuffle, self.blocksize, self.typesize or 1
+        return Parts([compress(part, cname, *how) for part in decoded])
 
     def _checked_nbytes(self, encoded: memoryview, max_nbytes: int) -> int:
         """Size in bytes that the header declares, once everything in it can be true."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import compress, product
-from math import prod
 from typing import Any, Final, Protocol, Self
 
 import numpy as np
@@ -176,13 +175,17 @@ class DecodeGrid:
         numbers = None if full else np.where(present, present.cumsum().reshape(present.shape) - 1, -1)
         chunks = decoded.reshape(*present.shape, *decoded.shape[1:]) if full else decoded
         # Neighbours of which the same part is wanted are copied together.
-        for block in product(*(axis.runs() for axis in self.axes)):
-            positions, within = [run.positions for run in block], [as_index(run.within) for run in block]
-            into = view(self.target, [run.landing for run in block])
+        along = [
+            [(run.positions, as_index(run.within), run.landing) for run in axis.runs()] for axis in self.axes
+        ]
+        one = (1,) * len(along)
+        for block in product(*along):
+            positions, within, landing = zip(*block, strict=True)
+            into = view(self.target, landing)
             if numbers is None:
                 parts = chunks[(*positions, *within)]
-                alone = parts.size == into.size == prod(parts.shape[len(block) :])
-                (into if alone else blocks(into, parts.shape[: len(block)]))[...] = parts
+                counts = parts.shape[: len(one)]
+                (into if counts == one else blocks(into, counts))[...] = parts
             else:
                 inside = view(numbers, positions)
                 there = inside >= 0

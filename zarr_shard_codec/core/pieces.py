@@ -150,10 +150,12 @@ class Runs:
         if len(table) <= _FEW:
             reads, places = merge_ranges([(offset, nbytes) for offset, nbytes in table.tolist()], coalescing)
             before = [0, *accumulate(read.nbytes for read in reads)]
-            joined = np.array([before[read] + start for read, start in places], np.uint64)
+            joined: Any = [before[read] + start for read, start in places]
         else:
             reads, joined = _merge_many(table, coalescing)
-        return cls(reads, np.stack((joined, table[:, 1]), axis=1))
+        placed = table.copy()
+        placed[:, 0] = joined
+        return cls(reads, placed)
 
     def segments(self, buffer: Buffer) -> Segments:
         """The ranges, given all reads one behind the other."""

@@ -153,6 +153,8 @@ def _fetch_many(
     if answer is None:
         raise deleted()
     encoded: Pieces = answer[0]
+    if isinstance(encoded, Segments):  # slices of a buffer that has them all
+        return encoded
     sizes = encoded.sizes()
     short = np.flatnonzero(sizes != table[:, 1])
     if len(short):

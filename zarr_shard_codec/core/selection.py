@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from operator import index as as_integer
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from zarr_shard_codec.core.grid import to_linear
 from zarr_shard_codec.errors import SelectionError
+
+_FEW: Final = 64
+"""Chunks that are counted sooner one by one in Python than all at once in NumPy."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -345,8 +347,11 @@ def blocks(block: np.ndarray[Any, Any], counts: Sequence[int]) -> np.ndarray[Any
 
 def linear_chunks(axes: Sequence[AxisProjection], counts: Sequence[int]) -> np.ndarray[Any, Any]:
     """Linear (C order) indices of all chunks that a projection touches, in C order: int64, one a chunk."""
-    if all(len(axis.chunks) == 1 for axis in axes):
-        return np.array([to_linear([axis.coords()[0] for axis in axes], counts)])
+    if prod(len(axis.chunks) for axis in axes) <= _FEW:
+        few = [0]
+        for axis, count in zip(axes, counts, strict=True):
+            few = [before * count + at for before in few for at in axis.coords()]
+        return np.array(few, np.int64)
     linear = np.zeros(1, np.int64)
     for axis, count in zip(axes, counts, strict=True):
         chunks = axis.chunks
