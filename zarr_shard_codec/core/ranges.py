@@ -42,7 +42,7 @@ WHOLE: Final = Whole()
 
 Request = ByteRange | Suffix | Whole
 Buffer = bytes | bytearray | memoryview
-"""Contiguous bytes. A plan slices them without a copy, so a store never reuses what it handed out."""
+"""Contiguous bytes. A plan slices them without a copy: they stay what they are while anyone can see them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,16 +28,16 @@ if TYPE_CHECKING:  # slow to import, and a process that reads one chunk needs no
     from concurrent.futures import Future, ThreadPoolExecutor
 
 _BATCH_NBYTES: Final = 1 << 19
-"""Decoded bytes, of compressed chunks, that are worth handing to a thread."""
+"""Decoded bytes, of compressed chunks, that are handed to a thread together."""
+
+_LARGE_NBYTES: Final = 1 << 18
+"""As many of one job are worth another thread; fewer are done where they were read."""
 
 _OBJECT_NBYTES: Final = 1 << 16
 """What opening an object counts for in a batch: about the time that decoding so many bytes takes."""
 
 _FLIGHT_NBYTES: Final = 256 << 20
 """Decoded bytes of objects that are on their way over a network: past that, one more gains no time."""
-
-_LARGE_NBYTES: Final = 1 << 18
-"""From this on, a job is worth a thread."""
 
 T = TypeVar("T")
 U = TypeVar("U")
