@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 
-_LEAST_NBYTES: Final = 32 << 10
-"""What is smaller, the system's allocator has at hand."""
+_LEAST_NBYTES: Final = 128 << 10
+"""What is smaller, the system's allocator has at hand: glibc maps from here on."""
 LARGEST_NBYTES: Final = 8 << 20
 """What is larger is new, and let go of."""
 _KEPT_NBYTES: Final = 16 << 20
