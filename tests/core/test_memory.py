@@ -69,3 +69,11 @@ def test_arrays_lie_in_it():
     assert array.shape == (100, 200)
     assert array.sum() == 7 * array.size
     assert memory.empty((0, 3), np.dtype("u2")).shape == (0, 3)
+
+
+def test_nearly_the_same_size_is_the_same_block():
+    """Encoded shards differ a little in size; memory for one serves the others, and wastes little."""
+    at = _where(memory.take(NBYTES))
+    (block,) = memory._free
+    assert NBYTES <= len(block) <= NBYTES * 9 // 8
+    assert _where(memory.take(len(block))) == at

@@ -20,7 +20,6 @@ LARGEST_NBYTES: Final = 8 << 20
 """What is larger is new, and let go of."""
 _KEPT_NBYTES: Final = 16 << 20
 """So much is kept at most, for the whole process."""
-_PAGE_NBYTES: Final = 4096
 
 _Block = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -52,7 +51,9 @@ def _block(nbytes: int) -> _Block:
             if nbytes <= len(block) <= 2 * nbytes:
                 return block
             _free.insert(at, block)
-    return np.empty(-(-nbytes // _PAGE_NBYTES) * _PAGE_NBYTES, np.uint8)
+    # Some more than is asked for, at most an eighth: shards of nearly one size use the same block.
+    step = 1 << nbytes.bit_length() - 4
+    return np.empty(-(-nbytes // step) * step, np.uint8)
 
 
 def _keep(block: _Block) -> None:
