@@ -81,7 +81,7 @@ KNOWN: Final = (
         " (CHUNK-SHAPE-INTEGERS; fill values: without fraction or exponent)",
         "ours refuses",
         r"[0-9]\.0 is no fill value for u?int"
-        r"|expected (an integer|a list of integers|[0-9]+), found .*[0-9]\.0",
+        r"|expected (an integer|a list of ([0-9]+ )?integers|[0-9]+), found .*[0-9]\.0",
     ),
     Known(
         "tensorstore takes a float of fewer hexadecimal digits than the type has; we want them all, as"
