@@ -225,8 +225,8 @@ class CodecChain:
         Returns
         -------
         ndarray or None
-            Shape (n, *chunk shape), perhaps read-only, valid until this thread decodes again. None where
-            chunks must be decoded one by one: by the nature of the chain, or because one of them is broken.
+            Shape (n, *chunk shape), perhaps read-only. None where chunks must be decoded one by one: by the
+            nature of the chain, or because one of them is broken.
         """
         if not self.batches:
             return None

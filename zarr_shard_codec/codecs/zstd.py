@@ -119,13 +119,13 @@ class ZstdCodec:
             # Nearly always the chunk is one frame that says its size, and this is all.
             nbytes = zstandard.frame_content_size(encoded)
             if 0 < nbytes <= max_nbytes:
-                return self._decode_frame(encoded, nbytes)
+                return self._decode_whole(encoded, nbytes)
         except zstandard.ZstdError:
             # More than one frame, or damage. Which one, the slow way finds out.
             return self._decode_frames(memoryview(encoded), max_nbytes)
         return self._decode_frames(memoryview(encoded), max_nbytes)
 
-    def _decode_frame(self, encoded: Buffer, nbytes: int) -> Buffer:
+    def _decode_whole(self, encoded: Buffer, nbytes: int) -> Buffer:
         """Decompress one whole frame that declares its size; `ZstdError` if it is anything else."""
         if not _LARGE_NBYTES <= nbytes <= memory.LARGEST_NBYTES:
             return _contexts.decompressor.decompress(encoded, allow_extra_data=False)

@@ -77,9 +77,9 @@ class ShardIndex:
     def is_sound(self, shard_nbytes: int, largest_nbytes: int) -> bool:
         """Whether `lookup` of all entries would raise nothing: sooner known than what they hold."""
         offset, nbytes = self.entries[:, 0], self.entries[:, 1]
-        limit = np.uint64(shard_nbytes)
-        largest = np.uint64(min(shard_nbytes, largest_nbytes))
-        good = (nbytes - _ONE < largest) & (offset <= limit - nbytes)
+        good = _lie_within(self.entries, shard_nbytes) & (
+            nbytes <= np.uint64(min(shard_nbytes, largest_nbytes))
+        )
         return bool(good.all()) or bool((good | (offset == EMPTY) & (nbytes == EMPTY)).all())
 
     @property
@@ -120,10 +120,8 @@ class ShardIndex:
         table = self.entries[linear]
         present = table[:, 1] != EMPTY
         found = table if present.all() else table[present]
-        offset, nbytes = found[:, 0], found[:, 1]
-        # All rules in two comparisons; a size of zero wraps to 2^64-1 here, and is too large.
-        limit = np.uint64(EMPTY - 1 if shard_nbytes is None else shard_nbytes)
-        good = bool(((nbytes - _ONE < limit) & (offset <= limit - nbytes)).all())
+        nbytes = found[:, 1]
+        good = bool(_lie_within(found, EMPTY - 1 if shard_nbytes is None else shard_nbytes).all())
         if good and (len(found) == len(table) or bool((table[~present, 0] == EMPTY).all())):
             if largest_nbytes is not None and len(found) and int(nbytes.max()) > largest_nbytes:
                 at = int(nbytes.argmax())
@@ -136,6 +134,15 @@ class ShardIndex:
                 coords = to_coords(int(linear[at]), self.chunks_per_shard)
                 raise entry_error(reason, table[at], coords, shard_nbytes)
         return present, found
+
+
+def _lie_within(table: np.ndarray[Any, Any], shard_nbytes: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which entries of a table are ranges of a shard: all rules in two comparisons."""
+    offset, nbytes = table[:, 0], table[:, 1]
+    limit = np.uint64(shard_nbytes)
+    # A size of zero wraps to 2^64-1 here, and is too large.
+    mask: np.ndarray[Any, np.dtype[np.bool_]] = (nbytes - _ONE < limit) & (offset <= limit - nbytes)
+    return mask
 
 
 def faults(table: np.ndarray[Any, Any], shard_nbytes: int | None) -> dict[Reason, np.ndarray[Any, Any]]:

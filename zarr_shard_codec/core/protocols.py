@@ -132,8 +132,8 @@ class BatchCodec(Protocol):
     def decode_many(self, encoded: Pieces, nbytes: int) -> Buffer | None:
         """Decode chunks of which each must give exactly `nbytes` bytes, one behind the other.
 
-        The result may be memory that this thread's next call uses again. None if any chunk cannot be
-        decoded so: the caller decodes one by one then, and finds out which and why.
+        None if any chunk cannot be decoded so: the caller decodes one by one then, and finds out which and
+        why.
         """
         ...
 

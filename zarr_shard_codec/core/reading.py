@@ -147,7 +147,7 @@ def _fetch_many(
 ) -> Plan[Pieces]:
     """Plan to read encoded inner chunks, of which entries that were looked up say where they lie."""
     if int(table[:, 1].max()) > shard.inner.max_encoded_nbytes:
-        at = int(table[:, 1].argmax())  # which that of one chunk says more of
+        at = int(table[:, 1].argmax())  # the plan of this one chunk raises, and says what is wrong with it
         yield from _fetch(shard, ByteRange(*table[at].tolist()), coords_of(at), extent)
     answer = yield [RangeTable(table if extent is None else table + np.array([extent.offset, 0], np.uint64))]
     if answer is None:

@@ -236,12 +236,19 @@ def inner_chunk_shape(chain: CodecChain) -> tuple[int, ...]:
     return chain.untransposed(codec.config.inner_chunk_shape)
 
 
-def _view(out: Array, selection: Any, wanted: Basic, drop_axes: tuple[int, ...]) -> Array | None:
-    """Where a box goes, as a view of its shape; None if no view is that."""
-    where = selection if type(selection) is tuple else (selection,)
+def _slices(selection: Any) -> tuple[Any, ...] | None:
+    where: tuple[Any, ...] = selection if type(selection) is tuple else (selection,)
     for item in where:
         if type(item) is not slice:
             return None
+    return where
+
+
+def _view(out: Array, selection: Any, wanted: Basic, drop_axes: tuple[int, ...]) -> Array | None:
+    """Where a box goes, as a view of its shape; None if no view is that."""
+    where = _slices(selection)
+    if where is None:
+        return None
     if not drop_axes and len(where) == len(wanted.box):
         view: Array = out[(*where, ...)]
         return view
@@ -252,8 +259,8 @@ def _view(out: Array, selection: Any, wanted: Basic, drop_axes: tuple[int, ...])
 
 def _rows_view(out: Array, selection: Any, wanted: Orthogonal, drop_axes: tuple[int, ...]) -> Array | None:
     """Where a list of rows goes, as a view of its block's shape; None if no view is that."""
-    where = selection if type(selection) is tuple else (selection,)
-    if drop_axes or not all(type(item) is slice for item in where):
+    where = _slices(selection)
+    if drop_axes or where is None:
         return None
     view: Array = out[(*where, ...)]
     return view if view.shape == wanted.block_shape == wanted.shape else None
