@@ -34,6 +34,8 @@ OPERATIONS: Final[dict[Operation, str]] = {
 
 CHUNK_READS: Final = 40
 """How many random inner chunks one measurement of most arrays reads; the time of one is reported."""
+PART_READS: Final = 6
+"""How many boxes, or planes, at drawn places: no one place, and no one call after a pause, stands for all."""
 CHUNK_WRITES: Final = 4
 """How many it writes."""
 
@@ -121,16 +123,14 @@ def selections(case: Case, operation: Operation, round_: int, with_data: Array) 
     whole = tuple(slice(0, size) for size in case.shape)
     if operation in ("write", "read", "pack"):
         return [whole]
+    seed = [zlib.crc32(case.name.encode()), round_, list(OPERATIONS).index(operation)]
+    rng = np.random.default_rng(seed)
     if operation == "box":
-        edges = [min(case.box_edge, size) for size in case.shape]
-        starts = [(size - edge) // 2 for size, edge in zip(case.shape, edges, strict=True)]
-        return [tuple(slice(start, start + edge) for start, edge in zip(starts, edges, strict=True))]
+        return [_box(case, rng) for _ in range(PART_READS)]
     if operation == "plane":
         axis = (len(case.shape) - 1) // 2
-        at = case.shape[axis] * 2 // 5
-        return [(*whole[:axis], slice(at, at + 1), *whole[axis + 1 :])]
-    seed = [zlib.crc32(case.name.encode()), round_, operation == "chunk"]
-    rng = np.random.default_rng(seed)
+        places = rng.integers(0, case.shape[axis], PART_READS).tolist()
+        return [(*whole[:axis], slice(at, at + 1), *whole[axis + 1 :]) for at in places]
     if operation == "chunk":
         picked = rng.integers(0, len(with_data), case.reads)
         return [case.chunk(with_data[n].tolist()) for n in picked]
@@ -139,6 +139,20 @@ def selections(case: Case, operation: Operation, round_: int, with_data: Array) 
     shards = np.resize(rng.permutation(case.shards), case.writes)
     corners = np.stack(np.unravel_index(shards, grid), axis=1) * per_shard
     return [case.chunk((corner + rng.integers(0, per_shard)).tolist()) for corner in corners]
+
+
+def _box(case: Case, rng: np.random.Generator) -> Selection:
+    """Draw a box that reaches over an edge between shards along each axis that has one."""
+    box = []
+    for size, shard in zip(case.shape, case.shard_shape, strict=True):
+        edge = min(case.box_edge, size)
+        low, high = 0, size - edge
+        if size > shard:
+            between = shard * int(rng.integers(1, size // shard))
+            low, high = max(low, between - edge + 1), min(high, between - 1)
+        start = int(rng.integers(low, high + 1))
+        box.append(slice(start, start + edge))
+    return tuple(box)
 
 
 def volume_cases(

@@ -106,6 +106,17 @@ def test_selections_are_the_same_for_everyone_and_new_in_each_round():
     assert len(shards) == len(written) == matrix.CHUNK_WRITES
 
 
+def test_boxes_reach_over_the_edges_of_shards():
+    """A box is of its size, within the array, and of two shards or more along each axis."""
+    case = tiny_cases()[0]
+    for round_ in range(20):
+        for box in matrix.selections(case, "box", round_, np.empty((0, 3))):
+            for part, size, shard in zip(box, case.shape, case.shard_shape, strict=True):
+                assert part.stop - part.start == case.box_edge
+                assert 0 <= part.start < part.stop <= size
+                assert part.start // shard < (part.stop - 1) // shard
+
+
 def test_all_subjects_agree(cells):
     """Every installed subject reads and writes the same values, in every cell."""
     assert len(INSTALLED) >= 4  # this package, tensorstore, zarr-python, zarrs

@@ -126,7 +126,7 @@ FEW = {BusyStore: 4 * N_THREADS + 4, NetworkStore: pool.WAITING_THREADS + 4 * N_
 """Objects that may be held in memory together: what waits for a network has to be many."""
 
 
-def _read_task(key, held, *, n_jobs=1, nbytes=MIB, do=None):
+def _read_task(key, held, *, n_jobs=1, nbytes=MIB, do=None, in_bulk=False):
     target = np.zeros(nbytes, "u1")
 
     def plan():
@@ -139,7 +139,7 @@ def _read_task(key, held, *, n_jobs=1, nbytes=MIB, do=None):
 
         return [Job(do or fill, nbytes, held) for _ in range(n_jobs)]
 
-    return ReadTask(key, plan, target, np.full((), 99, "u1"))
+    return ReadTask(key, plan, target, np.full((), 99, "u1"), in_bulk)
 
 
 @STORES
@@ -157,6 +157,18 @@ def test_every_object_is_read_once(store_class, n_objects, nbytes):
         assert (task.target == (99 if at % 2 else at)).all()
     assert store.busy.total == n_objects
     assert held.now == 0
+
+
+@pytest.mark.parametrize("in_bulk", [True, False])
+def test_a_few_objects_in_bulk_are_read_side_by_side(in_bulk):
+    """However little is wanted of them; of others, files are read where they are asked for."""
+    store = BusyStore(awaited=N_THREADS if in_bulk else 0)
+    for at in range(4):
+        MemoryStore.write(store, str(at), [bytes([at])])
+    tasks = [_read_task(str(at), Counter(), nbytes=10, in_bulk=in_bulk) for at in range(4)]
+    read_objects(store, iter(tasks))
+    assert [task.target[0] for task in tasks] == [0, 1, 2, 3]
+    assert store.busy.most == (N_THREADS if in_bulk else 1)
 
 
 @STORES
@@ -247,6 +259,18 @@ def test_every_object_is_written_once(store_class, n_objects, n_jobs, nbytes):
     found = {info.key: bytes(store.read(info.key, [WHOLE])[0]) for info in store.list("")}
     assert found == {str(at): b"new" for at in range(0, n_objects, 2)}
     assert held.now == 0
+
+
+@pytest.mark.parametrize("in_bulk", [True, False])
+def test_a_few_objects_in_bulk_are_read_side_by_side(in_bulk):
+    """However little is wanted of them; of others, files are read where they are asked for."""
+    store = BusyStore(awaited=N_THREADS if in_bulk else 0)
+    for at in range(4):
+        MemoryStore.write(store, str(at), [bytes([at])])
+    tasks = [_read_task(str(at), Counter(), nbytes=10, in_bulk=in_bulk) for at in range(4)]
+    read_objects(store, iter(tasks))
+    assert [task.target[0] for task in tasks] == [0, 1, 2, 3]
+    assert store.busy.most == (N_THREADS if in_bulk else 1)
 
 
 @STORES

@@ -113,7 +113,7 @@ class ShardingCodec(HostShardingCodec):
         box = parse_selection(selection, spec.shape).box
         block = new_block(box, spec.dtype)
         plan = partial(self.chain.plan_read, box, block, spec.shape)
-        task = ReadTask(store_path.path, plan, block, spec.fill_value)
+        task = ReadTask(store_path.path, plan, block, spec.fill_value, self.chain.reads_in_bulk)
         await _in_thread(partial(read_objects, _engine_store(store_path.store), [task]))
         return block
 

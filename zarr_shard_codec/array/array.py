@@ -23,6 +23,7 @@ from zarr_shard_codec.array.write_options import Locking, WriteStrategy, check_s
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.grid import ChunkOrder, Coords, each_coords, grid_counts
+from zarr_shard_codec.core.jobs import Bounds
 from zarr_shard_codec.core.patching import Append, Overwrite
 from zarr_shard_codec.core.plans import Plan, bounds_of
 from zarr_shard_codec.core.selection import Box, new_block, parse_selection, project, view
@@ -354,14 +355,13 @@ class ShardedArray:
         return join_key(self.path, self.metadata.key_encoding.key(coords))
 
     def _read_tasks(self, box: Box, block: np.ndarray[Any, Any]) -> Iterator[ReadTask]:
-        for coords, part, target in self._objects(box, block):
-            bounds = bounds_of(coords, self.shard_shape, self.shape)
+        fill_value, in_bulk = self.metadata.fill_value, self.chain.reads_in_bulk
+        for coords, part, bounds, target in self._objects(box, block):
             plan = partial(self.chain.plan_read, part, target, bounds)
-            yield ReadTask(self.shard_key(coords), plan, target, self.metadata.fill_value)
+            yield ReadTask(self.shard_key(coords), plan, target, fill_value, in_bulk)
 
     def _write_tasks(self, box: Box, block: np.ndarray[Any, Any]) -> Iterator[WriteTask]:
-        for coords, part, value in self._objects(box, block):
-            bounds = bounds_of(coords, self.shard_shape, self.shape)
+        for coords, part, bounds, value in self._objects(box, block):
             plan: Callable[[], Plan[Update | Append | Overwrite]]
             if self.write_strategy == "replace":
                 plan = partial(self.chain.plan_write, part, value, bounds)
@@ -380,12 +380,18 @@ class ShardedArray:
 
     def _objects(
         self, box: Box, block: np.ndarray[Any, Any]
-    ) -> Iterator[tuple[Coords, Box, np.ndarray[Any, Any]]]:
-        """Objects that a box touches: coordinates, the part of each, and its values as a view."""
-        axes = project(box, self.shard_shape)
-        for coords in product(*(axis.coords() for axis in axes)):
-            parts = [axis.part(at) for axis, at in zip(axes, coords, strict=True)]
-            yield coords, tuple(part for part, _ in parts), view(block, (land for _, land in parts))
+    ) -> Iterator[tuple[Coords, Box, Bounds, np.ndarray[Any, Any]]]:
+        """Objects that a box touches: coordinates, the part of each, its bounds, and its values as a view."""
+        if not self.ndim:
+            yield (), (), (), block
+            return
+        along = [
+            [(at, *axis.part(at), min(axis.chunk_size, size - at * axis.chunk_size)) for at in axis.coords()]
+            for axis, size in zip(project(box, self.shard_shape), self.shape, strict=True)
+        ]
+        for cell in product(*along):
+            coords, part, landing, bounds = zip(*cell, strict=True)
+            yield coords, part, bounds, view(block, landing)
 
     def _require_writable(self) -> None:
         if self.mode != "r+":

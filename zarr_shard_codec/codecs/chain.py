@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, cast, runtime_checkable
+from typing import Any, Final, Protocol, Self, cast, runtime_checkable
 
 import numpy as np
 
@@ -36,10 +36,18 @@ from zarr_shard_codec.core.selection import Box, box_index
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.errors import CorruptShardError
 
+_BULK_NBYTES: Final = 1 << 18
+"""Reading and copying so many bytes takes longer than the Python around it."""
+
 
 @runtime_checkable
 class PartialCodec(Protocol):
     """An array→bytes codec whose bytes can be read and changed in part: sharding."""
+
+    @property
+    def reads_in_bulk(self) -> bool:
+        """As `CodecChain.reads_in_bulk`."""
+        ...
 
     def plan_read(
         self, box: Box, target: np.ndarray[Any, Any], bounds: Bounds, extent: ByteRange | None
@@ -172,6 +180,13 @@ class CodecChain:
             isinstance(codec, Crc32cCodec) or getattr(codec, "cname", "") in ("lz4", "lz4hc", "blosclz")
             for codec in self.bytes_bytes
         )
+
+    @property
+    def reads_in_bulk(self) -> bool:
+        """Whether chunks are so large, and decode so fast, that reading them is mostly copying of memory."""
+        if self.partial is not None:
+            return self.partial.reads_in_bulk
+        return self.decodes_fast and self.spec.nbytes >= _BULK_NBYTES
 
     @property
     def batch_nbytes(self) -> int:

@@ -141,6 +141,11 @@ class ShardingCodec:
         }
         return {"name": NAME, "configuration": configuration}
 
+    @property
+    def reads_in_bulk(self) -> bool:
+        """As `CodecChain.reads_in_bulk`, of the inner chunks."""
+        return self.inner.reads_in_bulk
+
     def with_chunk_order(self, chunk_order: ChunkOrder) -> Self:
         """Return the same codec, writing inner chunks (at every level of nesting) in another order."""
         write_order(chunk_order, ())  # refuses an unknown name

@@ -22,6 +22,9 @@ EMPTY: Final = 2**64 - 1
 
 _ONE: Final = np.uint64(1)
 
+_FEW: Final = 24
+"""Entries that are checked sooner one by one in Python than all at once in NumPy."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
@@ -118,6 +121,11 @@ class ShardIndex:
             first entry that is so.
         """
         table = self.entries[linear]
+        if len(table) <= _FEW:
+            end = EMPTY - 1 if shard_nbytes is None else shard_nbytes
+            most = end if largest_nbytes is None else min(end, largest_nbytes)
+            if all(0 < nbytes <= most and offset + nbytes <= end for offset, nbytes in table.tolist()):
+                return np.ones(len(table), np.bool_), table
         present = table[:, 1] != EMPTY
         found = table if present.all() else table[present]
         nbytes = found[:, 1]

@@ -18,7 +18,16 @@ from zarr_shard_codec.core.grid import Coords
 from zarr_shard_codec.core.pieces import Parts, Pieces
 from zarr_shard_codec.core.protocols import ChunkSpec
 from zarr_shard_codec.core.ranges import Buffer
-from zarr_shard_codec.core.selection import AxisProjection, Box, as_index, blocks, box_index, view
+from zarr_shard_codec.core.selection import (
+    AxisProjection,
+    Box,
+    as_index,
+    blocks,
+    box_index,
+    put_blocks,
+    take_blocks,
+    view,
+)
 from zarr_shard_codec.errors import CorruptShardError
 
 Bounds = tuple[int, ...]
@@ -176,16 +185,13 @@ class DecodeGrid:
         chunks = decoded.reshape(*present.shape, *decoded.shape[1:]) if full else decoded
         # Neighbours of which the same part is wanted are copied together.
         along = [
-            [(run.positions, as_index(run.within), run.landing) for run in axis.runs()] for axis in self.axes
+            [(run.positions, as_index(run.within), run.landing) for run in axis.runs] for axis in self.axes
         ]
-        one = (1,) * len(along)
         for block in product(*along):
             positions, within, landing = zip(*block, strict=True)
             into = view(self.target, landing)
             if numbers is None:
-                parts = chunks[(*positions, *within)]
-                counts = parts.shape[: len(one)]
-                (into if counts == one else blocks(into, counts))[...] = parts
+                put_blocks(chunks[(*positions, *within)], into)
             else:
                 inside = view(numbers, positions)
                 there = inside >= 0
@@ -245,7 +251,7 @@ class EncodeJob:
         """Encode; chunks that are all fill value are left out."""
         spec = self.coder.spec
         # One copy brings the chunks' elements together; fill values and codecs then see them in a row.
-        chunks = np.ascontiguousarray(blocks(self.value, self.linear.shape)).reshape(-1, *spec.shape)
+        chunks = take_blocks(self.value, self.linear.shape).reshape(-1, *spec.shape)
         linear = self.linear.reshape(-1)
         wanted = spec.fill_value.tobytes()
         firsts = chunks.reshape(len(chunks), -1)[:, 0].tobytes()

@@ -28,7 +28,7 @@ _free: list[_Block] = []
 
 def take(nbytes: int) -> memoryview:
     """Get memory that can be written to; what it holds is anything."""
-    if not _LEAST_NBYTES <= nbytes <= LARGEST_NBYTES:
+    if not _is_kept(nbytes):
         return np.empty(nbytes, np.uint8).data
     block = _block(nbytes)
     # An array whose `base` is no array: NumPy lets an array refer to the last in a row of bases, and the row
@@ -39,8 +39,13 @@ def take(nbytes: int) -> memoryview:
 
 
 def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """As `numpy.empty`, for what is let go of soon."""
-    return np.ndarray(shape, dtype, take(prod(shape) * dtype.itemsize))
+    """As `numpy.empty`, which it is for what is too small, or too large, to be used again."""
+    nbytes = prod(shape) * dtype.itemsize
+    return np.ndarray(shape, dtype, take(nbytes)) if _is_kept(nbytes) else np.empty(shape, dtype)
+
+
+def _is_kept(nbytes: int) -> bool:
+    return _LEAST_NBYTES <= nbytes <= LARGEST_NBYTES
 
 
 def _block(nbytes: int) -> _Block:

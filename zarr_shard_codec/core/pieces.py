@@ -147,15 +147,19 @@ class Runs:
         coalescing
             When two are cheaper as one.
         """
-        if len(table) <= _FEW:
-            reads, places = merge_ranges([(offset, nbytes) for offset, nbytes in table.tolist()], coalescing)
-            before = [0, *accumulate(read.nbytes for read in reads)]
-            joined: Any = [before[read] + start for read, start in places]
-        else:
-            reads, joined = _merge_many(table, coalescing)
-        placed = table.copy()
-        placed[:, 0] = joined
-        return cls(reads, placed)
+        if len(table) > _FEW:
+            return cls(*_merge_many(table, coalescing))
+        ranges = table.tolist()
+        reads, holders = merge_ranges(ranges, coalescing)
+        shifts: list[int] = []
+        before = 0
+        for offset, nbytes in reads:
+            shifts.append(before - offset)
+            before += nbytes
+        joined = [
+            (shifts[read] + offset, nbytes) for read, (offset, nbytes) in zip(holders, ranges, strict=True)
+        ]
+        return cls(reads, np.array(joined, np.uint64))
 
     def segments(self, buffer: Buffer) -> Segments:
         """The ranges, given all reads one behind the other."""
@@ -191,8 +195,8 @@ def _merge_many(
     starts = offset[at]
     sizes = np.maximum.reduceat(offset + nbytes, at) - starts
     shift = np.cumsum(sizes) - sizes - starts  # wraps, and back again
-    joined = np.empty(len(table), np.uint64)
-    joined[order] = offset + shift[np.cumsum(begins) - 1]
+    joined = table.copy()
+    joined[order, 0] = offset + shift[np.cumsum(begins) - 1]
     reads = [ByteRange(*lies) for lies in zip(starts.tolist(), sizes.tolist(), strict=True)]
     return reads, joined
 

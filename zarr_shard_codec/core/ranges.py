@@ -101,44 +101,45 @@ def merge(requests: Sequence[Request], coalescing: Coalescing) -> tuple[list[Req
     tuple
         What to read, and for each request, in its order, where its bytes are then.
     """
+    if len(requests) == 1:
+        return [*requests], [Cut(0, 0, None)]
     merged: list[Request] = [request for request in requests if not isinstance(request, ByteRange)]
-    reads, places = merge_ranges(
+    reads, holders = merge_ranges(
         [request for request in requests if isinstance(request, ByteRange)], coalescing
     )
-    whole, parts = iter(range(len(merged))), iter(places)
+    whole, parts = iter(range(len(merged))), iter(holders)
     cuts: list[Cut] = []
     for request in requests:
         if isinstance(request, ByteRange):
-            read, start = next(parts)
-            cuts.append(Cut(len(merged) + read, start, request.nbytes))
+            read = next(parts)
+            cuts.append(Cut(len(merged) + read, request.offset - reads[read].offset, request.nbytes))
         else:
             cuts.append(Cut(next(whole), 0, None))
     return [*merged, *reads], cuts
 
 
 def merge_ranges(
-    ranges: Sequence[tuple[int, int]], coalescing: Coalescing
-) -> tuple[list[ByteRange], list[tuple[int, int]]]:
+    ranges: Sequence[Sequence[int]], coalescing: Coalescing
+) -> tuple[list[ByteRange], list[int]]:
     """Merge ranges alone (offset and nbytes each); as `merge`.
 
     Returns
     -------
     tuple
-        What to read, ascending; and for each range, in which read it lies and where that has its first byte.
+        What to read, ascending; and for each range, in which read it lies.
     """
     largest_gap, largest_read = coalescing.largest_gap, coalescing.largest_read
-    reads: list[ByteRange] = []
-    places = [(0, 0)] * len(ranges)
-    start = end = -1
-    for at in sorted(range(len(ranges)), key=ranges.__getitem__):
-        offset, nbytes = ranges[at]
+    starts: list[int] = []
+    ends: list[int] = []
+    holders = [0] * len(ranges)
+    start = end = -1 - largest_gap
+    for offset, nbytes, at in sorted([(*lies, at) for at, lies in enumerate(ranges)]):
         stop = offset + nbytes
-        longer = stop > end
-        if start < 0 or offset - end > largest_gap or (longer and stop - start > largest_read):
-            start, end = offset, stop
-            reads.append(ByteRange(offset, nbytes))
-        elif longer:
-            end = stop
-            reads[-1] = ByteRange(start, end - start)
-        places[at] = len(reads) - 1, offset - start
-    return reads, places
+        if stop > end:
+            if offset - end > largest_gap or stop - start > largest_read:
+                start = offset
+                starts.append(start)
+                ends.append(stop)
+            ends[-1] = end = stop
+        holders[at] = len(starts) - 1
+    return [ByteRange(start, end - start) for start, end in zip(starts, ends, strict=True)], holders

@@ -86,7 +86,8 @@ def read_shard(
         return (yield from _read_chunk(shard, index, axes, target, extent))
     grid = _Grid.over(shard, axes)
     present, table = index.lookup(grid.linear, shard_nbytes=None if extent is None else extent.nbytes)
-    if not present.all():
+    full = len(table) == len(present)
+    if not full:
         target[...] = shard.spec.fill_value
     if not len(table):
         return []
@@ -98,9 +99,8 @@ def read_shard(
         ]
         return [job for jobs in (yield from gather(plans)) for job in jobs]
     encoded = yield from _fetch_many(shard, table, lambda at: grid.coords(present)[at], extent)
-    full = len(table) == len(present)
     cells = np.arange(len(table)) if full else np.where(present, present.cumsum() - 1, -1)
-    return grid.jobs(cells, encoded, target)
+    return [grid.job(cells, encoded, target)]
 
 
 def _read_chunk(
@@ -176,8 +176,10 @@ def read_held(
     grid = _Grid.over(shard, project(box, shard.inner.spec.shape))
     limit = shard.inner.max_encoded_nbytes
     present, table = index.lookup(grid.linear, shard_nbytes=len(encoded), largest_nbytes=limit)
-    if not present.all():
+    if len(table) < len(present):
         target[...] = shard.spec.fill_value
+    if not len(table):
+        return []
     if shard.inner.reads_partially:
         return [
             job
@@ -186,7 +188,7 @@ def read_held(
             )
             for job in hold(_read_inner(shard.inner, piece, ByteRange(offset, nbytes)), encoded)
         ]
-    return grid.jobs(np.where(present, grid.linear, -1), Segments(encoded, index.entries), target)
+    return [grid.job(np.where(present, grid.linear, -1), Segments(encoded, index.entries), target)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +229,10 @@ class _Grid:
             pieces.append(_Piece(coords, box, into, bounds_of(coords, inner_shape, bounds)))
         return pieces
 
-    def jobs(
-        self, cells: np.ndarray[Any, Any], encoded: Pieces, target: np.ndarray[Any, Any]
-    ) -> list[DecodeJob]:
+    def job(self, cells: np.ndarray[Any, Any], encoded: Pieces, target: np.ndarray[Any, Any]) -> DecodeGrid:
         """The chunks that there are. `cells` is flat."""
         cells = cells.reshape([len(axis.chunks) for axis in self.axes])
-        return [DecodeGrid(self.shard.inner, encoded, cells, self.axes, target)] if (cells >= 0).any() else []
+        return DecodeGrid(self.shard.inner, encoded, cells, self.axes, target)
 
 
 def _read_inner(inner: Chain, piece: _Piece, extent: ByteRange) -> Plan[list[DecodeJob]]:

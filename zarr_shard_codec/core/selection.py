@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from math import prod
 from operator import index as as_integer
@@ -18,10 +19,17 @@ from typing import Any, Final
 
 import numpy as np
 
+from zarr_shard_codec.core import memory
 from zarr_shard_codec.errors import SelectionError
 
 _FEW: Final = 64
 """Chunks that are counted sooner one by one in Python than all at once in NumPy."""
+
+
+_ROW_NBYTES: Final = 64
+_MANY_NBYTES: Final = 1 << 16
+"""Rows of at most so many bytes, which are so many bytes together, are copied sooner as one element each than
+element by element."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +84,7 @@ def view(block: np.ndarray[Any, Any], landing: Iterable[slice | int]) -> np.ndar
 
 
 def new_block(box: Box, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Make an array of the box's shape, its elements not set.
+    """Make an array of the box's shape, its elements not set: of memory that was used before, perhaps.
 
     Raises
     ------
@@ -87,7 +95,7 @@ def new_block(box: Box, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """
     shape = box_shape(box)
     try:
-        return np.empty(shape, dtype)
+        return memory.empty(shape, dtype)
     except ValueError:
         raise SelectionError(
             "selection_invalid", f"{prod(shape)} elements of {dtype} are more than any memory holds"
@@ -257,7 +265,7 @@ class Run:
     landing: slice
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class AxisProjection:
     """One axis of a box, cut by a regular grid.
 
@@ -292,6 +300,7 @@ class AxisProjection:
         begin = start + first * step - low
         return range(begin, begin + (last - first) * step, step), slice(first, last)
 
+    @cached_property
     def runs(self) -> list[Run]:
         """The touched chunks in runs: where chunks are alike, one for all between the first and the last."""
         chunks = self.coords()
@@ -317,19 +326,31 @@ class AxisProjection:
 
 def project(box: Box, chunk_shape: Sequence[int]) -> tuple[AxisProjection, ...]:
     """Cut a box by a grid of chunks, axis by axis. Empty boxes touch no chunk."""
-    axes: list[AxisProjection] = []
-    for wanted, size in zip(box, chunk_shape, strict=True):
-        chunks: range | np.ndarray[Any, Any]
-        if isinstance(wanted, Picks):
-            chunks = np.unique(wanted.indices // size)
-        elif not wanted:
-            chunks = range(0)
-        elif wanted.step <= size or len(wanted) == 1:
-            chunks = range(wanted[0] // size, wanted[-1] // size + 1)
-        else:  # some chunks lie between two wanted indices
-            chunks = np.arange(wanted.start, wanted[-1] + 1, wanted.step) // size
-        axes.append(AxisProjection(wanted, size, chunks))
-    return tuple(axes)
+    return tuple(
+        [
+            _project_dense(wanted, size)
+            if isinstance(wanted, range) and (wanted.step == 1 or len(wanted) < 2)
+            else _project_sparse(wanted, size)
+            for wanted, size in zip(box, chunk_shape, strict=True)
+        ]
+    )
+
+
+@lru_cache(maxsize=256)  # the shards of a selection are cut in few ways, and axes often alike
+def _project_dense(wanted: range, size: int) -> AxisProjection:
+    chunks = range(wanted[0] // size, wanted[-1] // size + 1) if wanted else range(0)
+    return AxisProjection(wanted, size, chunks)
+
+
+def _project_sparse(wanted: range | Picks, size: int) -> AxisProjection:
+    chunks: range | np.ndarray[Any, Any]
+    if isinstance(wanted, Picks):
+        chunks = np.unique(wanted.indices // size)
+    elif wanted.step <= size:
+        chunks = range(wanted[0] // size, wanted[-1] // size + 1)
+    else:  # some chunks lie between two wanted indices
+        chunks = np.arange(wanted.start, wanted[-1] + 1, wanted.step) // size
+    return AxisProjection(wanted, size, chunks)
 
 
 def blocks(block: np.ndarray[Any, Any], counts: Sequence[int]) -> np.ndarray[Any, Any]:
@@ -343,6 +364,36 @@ def blocks(block: np.ndarray[Any, Any], counts: Sequence[int]) -> np.ndarray[Any
     ]
     axes = (*range(0, 2 * ndim, 2), *range(1, 2 * ndim, 2))
     return block.reshape(split).transpose(axes)
+
+
+def put_blocks(parts: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> None:
+    """Copy equal parts, a grid of them, to their places in a block: `blocks(target, counts)[...] = parts`."""
+    counts = parts.shape[: target.ndim]
+    target, parts = _in_rows(target, parts)
+    (target if max(counts, default=1) == 1 else blocks(target, counts))[...] = parts
+
+
+def take_blocks(block: np.ndarray[Any, Any], counts: Sequence[int]) -> np.ndarray[Any, Any]:
+    """Bring each part's elements together: `blocks(block, counts)`, contiguous; a copy unless it is that."""
+    grid = blocks(block, counts)
+    if grid.flags.c_contiguous:
+        return grid
+    parts = memory.empty(grid.shape, block.dtype)
+    source, target = _in_rows(block, parts)
+    target[...] = blocks(source, counts)
+    return parts
+
+
+def _in_rows(
+    block: np.ndarray[Any, Any], parts: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """A block and its parts, each row of a part as one element, where that is copied sooner."""
+    # For NumPy, the call of an inner loop costs as much as some fifty bytes.
+    if block.ndim and parts.nbytes >= _MANY_NBYTES and parts.dtype == block.dtype:
+        nbytes = parts.shape[-1] * parts.itemsize
+        if nbytes <= _ROW_NBYTES and block.strides[-1] == parts.strides[-1] == parts.itemsize:
+            return block.view(f"V{nbytes}"), parts.view(f"V{nbytes}")
+    return block, parts
 
 
 def linear_chunks(axes: Sequence[AxisProjection], counts: Sequence[int]) -> np.ndarray[Any, Any]:

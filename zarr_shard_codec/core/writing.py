@@ -156,7 +156,7 @@ class Touched:
         linear = linear_chunks(axes, counts).reshape([len(axis.chunks) for axis in axes])
         wholes: list[EncodeJob] = []
         in_part: list[Coords] = []
-        for block in product(*(axis.runs() for axis in axes)):
+        for block in product(*(axis.runs for axis in axes)):
             if covers(tuple(run.within for run in block), inner_shape):
                 chunks = view(linear, (run.positions for run in block))
                 wholes.append(EncodeJob(shard.inner, view(value, (run.landing for run in block)), chunks))

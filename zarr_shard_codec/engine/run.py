@@ -61,12 +61,20 @@ class ReadTask:
         Where the jobs put it: set to the fill value if the object does not exist.
     fill_value
         The fill value.
+    in_bulk
+        Whether reading it is work enough for a thread, however little is wanted of its chunks.
     """
 
     key: str
     plan: Callable[[], Plan[list[DecodeJob] | None]]
     target: np.ndarray[Any, Any]
     fill_value: np.ndarray[Any, Any]
+    in_bulk: bool
+
+    @property
+    def work_nbytes(self) -> int:
+        """How much there is to do, in decoded bytes."""
+        return max(self.target.nbytes, _BATCH_NBYTES) if self.in_bulk else self.target.nbytes
 
     def jobs(self, found: list[DecodeJob] | None, seen: Seen) -> list[Job]:
         """What is left to do, given what the plan returned, and of which state."""
@@ -105,13 +113,13 @@ def _read_all(
     fetch: Callable[[list[ReadTask]], list[Job]],
     finish: Callable[[list[Job]], None],
 ) -> None:
-    groups = groups_of(tasks, store, lambda task: task.target.nbytes)
+    groups = groups_of(tasks, store, lambda task: task.work_nbytes)
     few, rest = peek(groups, 2 * thread_count())
     fetched: Generator[list[Job]]
     if waits_for_network(store):
         depth = depth_for(store, (task.target.nbytes for group in few for task in group))
         fetched = ahead(fetch, chain(few, rest), waiting_pool, depth=depth)
-    elif rest:
+    elif rest or (len(few) >= thread_count() and few[0][0].in_bulk):
         # Enough objects to keep every core busy: the thread that reads one also decodes it.
         share(lambda group: finish(fetch(group)), chain(few, rest))
         return

@@ -57,7 +57,7 @@ def read_at(descriptor: int, offset: int, nbytes: int) -> Buffer:
 
 def read_joined(descriptor: int, ranges: Sequence[ByteRange]) -> Buffer | None:
     """Read ranges into one new buffer, one behind the other; None where the file ends before."""
-    buffer = memory.take(sum(lies.nbytes for lies in ranges))
+    buffer = memory.take(sum([nbytes for _, nbytes in ranges]))
     at = 0
     for offset, nbytes in ranges:
         if _fill(descriptor, buffer[at : at + nbytes], offset) < nbytes:

@@ -68,9 +68,7 @@ class OpenFile:
         status = self._status
         changed = max(status.st_mtime_ns, status.st_ctime_ns)
         settled = _SETTLED_NS if changed % 1_000_000_000 else _SETTLED_COARSE_NS
-        if time.time_ns() - changed < settled:
-            return None
-        return self.version
+        return None if time.time_ns() - changed < settled else self.version
 
     def read(self, requests: Sequence[Request]) -> list[Buffer]:
         """One fresh buffer a request, in order. Raises `StoreError` (`store_failure`)."""
@@ -82,7 +80,7 @@ class OpenFile:
 
     def read_joined(self, ranges: Sequence[ByteRange]) -> Buffer | None:
         """See `JoiningObject`. Raises `StoreError` (`store_failure`)."""
-        if any(lies.offset + lies.nbytes > self.nbytes for lies in ranges):
+        if max(map(sum, ranges)) > self.nbytes:
             return None
         try:
             return files.read_joined(self.descriptor, ranges)

@@ -84,7 +84,15 @@ class _Picking:
                     wanted.put(result, piece.landing, wanted.take(block, piece.within))
             self.put(result.reshape(wanted.shape))
 
-        task = _Task(self.key, partial(_together, plans), result, spec.fill_value, self.at, self.missing)
+        task = _Task(
+            self.key,
+            partial(_together, plans),
+            result,
+            spec.fill_value,
+            self.chain.reads_in_bulk,
+            self.at,
+            self.missing,
+        )
         return task, finish, result.nbytes + sum(block.nbytes for block in blocks)
 
 
@@ -127,7 +135,7 @@ class Reading:
         bounds = box_shape(box) if complete else spec.shape
         plan = partial(chain.plan_read, box, target, bounds)
         at = len(self.direct) + len(self.picking)
-        self.direct.append(_Task(key, plan, target, spec.fill_value, at, self.missing))
+        self.direct.append(_Task(key, plan, target, spec.fill_value, chain.reads_in_bulk, at, self.missing))
 
     def add_picking(self, key: str, chain: CodecChain, wanted: Fancy, put: Callable[[Array], None]) -> None:
         """Read a fancy selection; `put` is called with it."""
