@@ -261,18 +261,6 @@ def test_every_object_is_written_once(store_class, n_objects, n_jobs, nbytes):
     assert held.now == 0
 
 
-@pytest.mark.parametrize("in_bulk", [True, False])
-def test_a_few_objects_in_bulk_are_read_side_by_side(in_bulk):
-    """However little is wanted of them; of others, files are read where they are asked for."""
-    store = BusyStore(awaited=N_THREADS if in_bulk else 0)
-    for at in range(4):
-        MemoryStore.write(store, str(at), [bytes([at])])
-    tasks = [_read_task(str(at), Counter(), nbytes=10, in_bulk=in_bulk) for at in range(4)]
-    read_objects(store, iter(tasks))
-    assert [task.target[0] for task in tasks] == [0, 1, 2, 3]
-    assert store.busy.most == (N_THREADS if in_bulk else 1)
-
-
 @STORES
 @pytest.mark.parametrize("n_jobs", [1, 3])
 def test_few_objects_are_held_while_writing(store_class, n_jobs):
