@@ -152,7 +152,7 @@ def test_projection_covers_each_element_once(case, data):
 @pytest.mark.parametrize("dtype", ["<u2", ">u2", "u1", "c16"])
 @pytest.mark.parametrize("layout", ["C", "F", "reversed", "wide"])
 def test_blocks_are_put_and_taken_bit_for_bit(counts, row, dtype, layout):
-    """However the elements lie, and many or few: what is taken is NumPy's view, and what is put is the same."""
+    """However the elements lie, many or few: what is taken is NumPy's view, and what is put is the same."""
     part = (*[3000, *[1] * len(counts)][: len(counts) - 1], row) if counts else ()
     shape = [count * size for count, size in zip(counts, part, strict=True)]
     content = np.random.default_rng(0).integers(0, 256, [*shape, np.dtype(dtype).itemsize], np.uint8)
