@@ -17,6 +17,7 @@ from zarr_shard_codec.codecs.bytes_ import BytesCodec
 from zarr_shard_codec.codecs.choosing import choose_codecs
 from zarr_shard_codec.codecs.crc32c import Crc32cCodec
 from zarr_shard_codec.codecs.transpose import TransposeCodec
+from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.fill import filled, is_filled
 from zarr_shard_codec.core.grid import ChunkOrder
 from zarr_shard_codec.core.jobs import Bounds, DecodeChunk, DecodeJob, UpdateJob
@@ -36,6 +37,9 @@ from zarr_shard_codec.core.selection import Box, box_index
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.errors import CorruptShardError
 
+_SMALL_NBYTES: Final = 1 << 16
+"""Decoded chunks of so many bytes are sooner copied to their neighbours, and with them to their places, than
+each to its own."""
 _BULK_NBYTES: Final = 1 << 18
 """Reading and copying so many bytes takes longer than the Python around it."""
 
@@ -86,7 +90,8 @@ class CodecChain:
     partial
         The array→bytes codec, if the chunk can be read in part through it.
     batches
-        Whether many chunks can be decoded in one go: elements, transposed or not, and a batch codec or none.
+        Whether many chunks are best decoded in one go: elements, transposed or not, and small, or through a
+        batch codec or none.
     """
 
     spec: ChunkSpec
@@ -120,7 +125,10 @@ class CodecChain:
         if isinstance(array_bytes, PartialCodec) and transposed and not bytes_bytes:
             partial = array_bytes
         elements = isinstance(array_bytes, BytesCodec) and array_bytes.takes_any_bytes and spec.nbytes > 0
-        batches = elements and transposed and all(isinstance(codec, BatchCodec) for codec in bytes_bytes[:1])
+        in_one_go = spec.nbytes <= _SMALL_NBYTES or all(
+            isinstance(codec, BatchCodec) for codec in bytes_bytes[:1]
+        )
+        batches = elements and transposed and in_one_go
         return cls(spec, tuple(array_array), array_bytes, tuple(bytes_bytes), tuple(limits), partial, batches)
 
     @classmethod
@@ -252,7 +260,11 @@ class CodecChain:
                     encoded = Parts([codec.decode(part, max_nbytes=limit) for part in encoded])
             except CorruptShardError:
                 return None
-            joined = cast("BatchCodec", self.bytes_bytes[0]).decode_many(encoded, self.spec.nbytes)
+            first = self.bytes_bytes[0]
+            if isinstance(first, BatchCodec):
+                joined = first.decode_many(encoded, self.spec.nbytes)
+            else:
+                joined = _decode_each(first, encoded, self.spec.nbytes)
         else:
             joined = encoded.joined(self.spec.nbytes)
         if joined is None:
@@ -381,3 +393,17 @@ class CodecChain:
             box, bounds = tuple(box[at] for at in order), tuple(bounds[at] for at in order)
             values = values.transpose(order)
         return box, bounds, values
+
+
+def _decode_each(codec: BytesBytesCodec, encoded: Pieces, nbytes: int) -> Buffer | None:
+    """Decode chunks one behind the other; None if one of them is broken."""
+    joined = memory.take(nbytes * len(encoded))
+    for at, part in enumerate(encoded):
+        try:
+            decoded = codec.decode(part, max_nbytes=nbytes)
+        except CorruptShardError:
+            return None
+        if len(decoded) != nbytes:
+            return None
+        joined[at * nbytes : (at + 1) * nbytes] = decoded
+    return joined
