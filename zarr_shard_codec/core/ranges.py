@@ -102,7 +102,8 @@ def merge(requests: Sequence[Request], coalescing: Coalescing) -> tuple[list[Req
         What to read, and for each request, in its order, where its bytes are then.
     """
     if len(requests) == 1:
-        return [*requests], [Cut(0, 0, None)]
+        (one,) = requests
+        return [one], [Cut(0, 0, one.nbytes if isinstance(one, ByteRange) else None)]
     merged: list[Request] = [request for request in requests if not isinstance(request, ByteRange)]
     reads, holders = merge_ranges(
         [request for request in requests if isinstance(request, ByteRange)], coalescing

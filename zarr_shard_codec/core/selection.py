@@ -10,8 +10,8 @@ drops its axis, a negative step reverses it) is one basic index applied to the b
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from math import prod
 from operator import index as as_integer
@@ -265,7 +265,7 @@ class Run:
     landing: slice
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class AxisProjection:
     """One axis of a box, cut by a regular grid.
 
@@ -282,6 +282,7 @@ class AxisProjection:
     wanted: range | Picks
     chunk_size: int
     chunks: range | np.ndarray[Any, Any]
+    _runs: list[Run] | None = field(default=None, init=False, repr=False)
 
     def coords(self) -> Sequence[int]:
         """The touched chunks' coordinates as Python integers."""
@@ -300,9 +301,17 @@ class AxisProjection:
         begin = start + first * step - low
         return range(begin, begin + (last - first) * step, step), slice(first, last)
 
-    @cached_property
+    @property
     def runs(self) -> list[Run]:
         """The touched chunks in runs: where chunks are alike, one for all between the first and the last."""
+        # Not by cached_property: until Python 3.12 it has a lock, which a fork could leave held for ever.
+        runs = self._runs
+        if runs is None:
+            runs = self._find_runs()
+            object.__setattr__(self, "_runs", runs)
+        return runs
+
+    def _find_runs(self) -> list[Run]:
         chunks = self.coords()
         if len(chunks) == 1:
             return [Run(slice(0, 1), *self.part(chunks[0]))]
