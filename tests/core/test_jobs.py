@@ -14,8 +14,9 @@ from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.jobs import DecodeGrid, EncodeJob, UpdateJob
 from zarr_shard_codec.core.pieces import Parts
+from zarr_shard_codec.core.projection import project
 from zarr_shard_codec.core.protocols import ChunkSpec
-from zarr_shard_codec.core.selection import box_index, project
+from zarr_shard_codec.core.selection import box_index
 from zarr_shard_codec.errors import CorruptShardError
 
 BYTES = {"name": "bytes", "configuration": {"endian": "little"}}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -17,16 +16,16 @@ import numpy as np
 
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.nodes import join_key
+from zarr_shard_codec.array.objects import each_object, is_in_part
 from zarr_shard_codec.array.resizing import check_new_shape, clear_beyond, write_shape
 from zarr_shard_codec.array.values import as_block
 from zarr_shard_codec.array.write_options import Locking, WriteStrategy, check_strategy, check_write_options
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.grid import ChunkOrder, Coords, each_coords, grid_counts
-from zarr_shard_codec.core.jobs import Bounds
 from zarr_shard_codec.core.patching import Append, Overwrite
 from zarr_shard_codec.core.plans import Plan, bounds_of
-from zarr_shard_codec.core.selection import Box, new_block, parse_selection, project, view
+from zarr_shard_codec.core.selection import Box, new_block, parse_selection
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.known_chunks import KnownChunks
 from zarr_shard_codec.engine.locks import Locks
@@ -264,7 +263,9 @@ class ShardedArray:
                     return
         wanted = parse_selection(selection, self.shape)
         block = as_block(value, wanted, self.dtype)
-        if not keeps_others_off(self.store, self.lock) and self._is_in_part(wanted.box):
+        if not keeps_others_off(self.store, self.lock) and is_in_part(
+            wanted.box, self.shard_shape, self.shape
+        ):
             raise nothing_keeps_others_off(self.store)  # before anything is written
         tasks = self._write_tasks(wanted.box, block)
         write_objects(self.store, tasks, folder=self.path, lock=self.lock)
@@ -356,42 +357,18 @@ class ShardedArray:
 
     def _read_tasks(self, box: Box, block: np.ndarray[Any, Any]) -> Iterator[ReadTask]:
         fill_value, in_bulk = self.metadata.fill_value, self.chain.reads_in_bulk
-        for coords, part, bounds, target in self._objects(box, block):
+        for coords, part, bounds, target in each_object(box, block, self.shard_shape, self.shape):
             plan = partial(self.chain.plan_read, part, target, bounds)
             yield ReadTask(self.shard_key(coords), plan, target, fill_value, in_bulk)
 
     def _write_tasks(self, box: Box, block: np.ndarray[Any, Any]) -> Iterator[WriteTask]:
-        for coords, part, bounds, value in self._objects(box, block):
+        for coords, part, bounds, value in each_object(box, block, self.shard_shape, self.shape):
             plan: Callable[[], Plan[Update | Append | Overwrite]]
             if self.write_strategy == "replace":
                 plan = partial(self.chain.plan_write, part, value, bounds)
             else:
                 plan = partial(self.chain.plan_patch, part, value, bounds, self.write_strategy)
             yield WriteTask(self.shard_key(coords), plan, value.nbytes)
-
-    def _is_in_part(self, box: Box) -> bool:
-        """Whether the box touches any object without covering what lies of it inside the array."""
-        axes = zip(project(box, self.shard_shape), self.shard_shape, self.shape, strict=True)
-        return any(
-            len(axis.part(at)[0]) < min(size, limit - at * size)
-            for axis, size, limit in axes
-            for at in axis.coords()
-        )
-
-    def _objects(
-        self, box: Box, block: np.ndarray[Any, Any]
-    ) -> Iterator[tuple[Coords, Box, Bounds, np.ndarray[Any, Any]]]:
-        """Objects that a box touches: coordinates, the part of each, its bounds, and its values as a view."""
-        if not self.ndim:
-            yield (), (), (), block
-            return
-        along = [
-            [(at, *axis.part(at), min(axis.chunk_size, size - at * axis.chunk_size)) for at in axis.coords()]
-            for axis, size in zip(project(box, self.shard_shape), self.shape, strict=True)
-        ]
-        for cell in product(*along):
-            coords, part, landing, bounds = zip(*cell, strict=True)
-            yield coords, part, bounds, view(block, landing)
 
     def _require_writable(self) -> None:
         if self.mode != "r+":

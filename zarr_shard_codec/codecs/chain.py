@@ -16,8 +16,8 @@ import numpy as np
 from zarr_shard_codec.codecs.bytes_ import BytesCodec
 from zarr_shard_codec.codecs.choosing import choose_codecs
 from zarr_shard_codec.codecs.crc32c import Crc32cCodec
+from zarr_shard_codec.codecs.many import decode_joined, encode_pieces, gains_by_joining
 from zarr_shard_codec.codecs.transpose import TransposeCodec
-from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.fill import filled, is_filled
 from zarr_shard_codec.core.grid import ChunkOrder
 from zarr_shard_codec.core.jobs import Bounds, DecodeChunk, DecodeJob, UpdateJob
@@ -28,7 +28,6 @@ from zarr_shard_codec.core.protocols import (
     JSON,
     ArrayArrayCodec,
     ArrayBytesCodec,
-    BatchCodec,
     BytesBytesCodec,
     ChunkSpec,
 )
@@ -37,9 +36,6 @@ from zarr_shard_codec.core.selection import Box, box_index
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.errors import CorruptShardError
 
-_SMALL_NBYTES: Final = 1 << 16
-"""Decoded chunks of so many bytes are sooner copied to their neighbours, and with them to their places, than
-each to its own."""
 _BULK_NBYTES: Final = 1 << 18
 """Reading and copying so many bytes takes longer than the Python around it."""
 
@@ -125,10 +121,7 @@ class CodecChain:
         if isinstance(array_bytes, PartialCodec) and transposed and not bytes_bytes:
             partial = array_bytes
         elements = isinstance(array_bytes, BytesCodec) and array_bytes.takes_any_bytes and spec.nbytes > 0
-        in_one_go = spec.nbytes <= _SMALL_NBYTES or all(
-            isinstance(codec, BatchCodec) for codec in bytes_bytes[:1]
-        )
-        batches = elements and transposed and in_one_go
+        batches = elements and transposed and gains_by_joining(bytes_bytes, spec.nbytes)
         return cls(spec, tuple(array_array), array_bytes, tuple(bytes_bytes), tuple(limits), partial, batches)
 
     @classmethod
@@ -253,20 +246,7 @@ class CodecChain:
         """
         if not self.batches:
             return None
-        joined: Buffer | None
-        if self.bytes_bytes:
-            try:
-                for codec, limit in reversed([*zip(self.bytes_bytes, self.limits[:-1], strict=True)][1:]):
-                    encoded = Parts([codec.decode(part, max_nbytes=limit) for part in encoded])
-            except CorruptShardError:
-                return None
-            first = self.bytes_bytes[0]
-            if isinstance(first, BatchCodec):
-                joined = first.decode_many(encoded, self.spec.nbytes)
-            else:
-                joined = _decode_each(first, encoded, self.spec.nbytes)
-        else:
-            joined = encoded.joined(self.spec.nbytes)
+        joined = decode_joined(self.bytes_bytes, self.limits[:-1], encoded, self.spec.nbytes)
         if joined is None:
             return None
         plain = cast("BytesCodec", self.array_bytes)
@@ -284,13 +264,7 @@ class CodecChain:
             size = self.spec.nbytes
             table = np.empty((len(chunks), 2), np.uint64)
             table[:, 0], table[:, 1] = np.arange(len(chunks), dtype=np.uint64) * np.uint64(size), size
-            pieces: Pieces = Segments(stored, table)
-            for codec in self.bytes_bytes:
-                if isinstance(codec, BatchCodec):
-                    pieces = codec.encode_many(pieces)
-                else:
-                    pieces = Parts([codec.encode(part) for part in pieces])
-            return pieces
+            return encode_pieces(self.bytes_bytes, Segments(stored, table))
         return Parts([self.encode(chunk) for chunk in chunks])
 
     def unwrap(self, encoded: Buffer) -> Buffer:
@@ -393,17 +367,3 @@ class CodecChain:
             box, bounds = tuple(box[at] for at in order), tuple(bounds[at] for at in order)
             values = values.transpose(order)
         return box, bounds, values
-
-
-def _decode_each(codec: BytesBytesCodec, encoded: Pieces, nbytes: int) -> Buffer | None:
-    """Decode chunks one behind the other; None if one of them is broken."""
-    joined = memory.take(nbytes * len(encoded))
-    for at, part in enumerate(encoded):
-        try:
-            decoded = codec.decode(part, max_nbytes=nbytes)
-        except CorruptShardError:
-            return None
-        if len(decoded) != nbytes:
-            return None
-        joined[at * nbytes : (at + 1) * nbytes] = decoded
-    return joined

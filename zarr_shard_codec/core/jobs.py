@@ -13,21 +13,14 @@ from typing import Any, Final, Protocol, Self
 
 import numpy as np
 
+from zarr_shard_codec.core.blocks import blocks, put_blocks, take_blocks
 from zarr_shard_codec.core.fill import is_filled
 from zarr_shard_codec.core.grid import Coords
 from zarr_shard_codec.core.pieces import Parts, Pieces
+from zarr_shard_codec.core.projection import AxisProjection
 from zarr_shard_codec.core.protocols import ChunkSpec
 from zarr_shard_codec.core.ranges import Buffer
-from zarr_shard_codec.core.selection import (
-    AxisProjection,
-    Box,
-    as_index,
-    blocks,
-    box_index,
-    put_blocks,
-    take_blocks,
-    view,
-)
+from zarr_shard_codec.core.selection import Box, as_index, box_index, view
 from zarr_shard_codec.errors import CorruptShardError
 
 Bounds = tuple[int, ...]

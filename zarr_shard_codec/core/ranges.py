@@ -101,9 +101,9 @@ def merge(requests: Sequence[Request], coalescing: Coalescing) -> tuple[list[Req
     tuple
         What to read, and for each request, in its order, where its bytes are then.
     """
-    if len(requests) == 1:
-        (one,) = requests
-        return [one], [Cut(0, 0, one.nbytes if isinstance(one, ByteRange) else None)]
+    if len(requests) < 2:
+        sizes = [one.nbytes if isinstance(one, ByteRange) else None for one in requests]
+        return [*requests], [Cut(0, 0, nbytes) for nbytes in sizes]
     merged: list[Request] = [request for request in requests if not isinstance(request, ByteRange)]
     reads, holders = merge_ranges(
         [request for request in requests if isinstance(request, ByteRange)], coalescing

@@ -30,8 +30,9 @@ from zarr_shard_codec.core.plans import (
     read_index,
     within,
 )
+from zarr_shard_codec.core.projection import AxisProjection, linear_chunks, project
 from zarr_shard_codec.core.ranges import Buffer, ByteRange, Whole
-from zarr_shard_codec.core.selection import AxisProjection, Box, box_index, linear_chunks, project, view
+from zarr_shard_codec.core.selection import Box, box_index, view
 from zarr_shard_codec.errors import CorruptShardError
 
 

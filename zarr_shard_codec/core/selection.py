@@ -1,7 +1,7 @@
-"""A NumPy basic selection: which chunks of a regular grid, which part of each, and where it lands.
+"""A NumPy basic selection: which elements it names, and what NumPy makes of them.
 
-Owns the arithmetic between a selection, a grid of chunks and the block of values that is read or
-written. The same projection serves an array cut into shards and a shard cut into inner chunks.
+Owns the arithmetic between a selection and the block of values that is read or written. How a grid of chunks
+cuts it is `projection`'s business.
 
 A selection becomes a *box* first: one ascending `range` an axis. What NumPy does beyond that (an integer
 drops its axis, a negative step reverses it) is one basic index applied to the block of the box's shape.
@@ -10,26 +10,15 @@ drops its axis, a negative step reverses it) is one basic index applied to the b
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import pairwise
+from dataclasses import dataclass
 from math import prod
 from operator import index as as_integer
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from zarr_shard_codec.core import memory
 from zarr_shard_codec.errors import SelectionError
-
-_FEW: Final = 64
-"""Chunks that are counted sooner one by one in Python than all at once in NumPy."""
-
-
-_ROW_NBYTES: Final = 64
-_MANY_NBYTES: Final = 1 << 16
-"""Rows of at most so many bytes, which are so many bytes together, are copied sooner as one element each than
-element by element."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,177 +233,3 @@ def single_chunk(
             return None
         coords.append(at)
     return coords, tuple(within)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Neighbouring chunks along one axis, of each of which the same part is wanted.
-
-    Attributes
-    ----------
-    positions
-        Which they are among the chunks touched along this axis.
-    within
-        The indices wanted within each.
-    landing
-        Where they all land in the block, one behind the other.
-    """
-
-    positions: slice
-    within: range | Picks
-    landing: slice
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AxisProjection:
-    """One axis of a box, cut by a regular grid.
-
-    Attributes
-    ----------
-    wanted
-        The box along this axis.
-    chunk_size
-        Elements per chunk along this axis.
-    chunks
-        Which chunks are touched: their coordinates along this axis, ascending.
-    """
-
-    wanted: range | Picks
-    chunk_size: int
-    chunks: range | np.ndarray[Any, Any]
-    _runs: list[Run] | None = field(default=None, init=False, repr=False)
-
-    def coords(self) -> Sequence[int]:
-        """The touched chunks' coordinates as Python integers."""
-        return self.chunks if isinstance(self.chunks, range) else self.chunks.tolist()
-
-    def part(self, chunk: int) -> tuple[range | Picks, slice]:
-        """Indices wanted within that chunk, and where they land in the block."""
-        size = self.chunk_size
-        low = chunk * size
-        if isinstance(self.wanted, Picks):
-            first, last = np.searchsorted(self.wanted.indices, (low, low + size)).tolist()
-            return Picks(self.wanted.indices[first:last] - low), slice(first, last)
-        start, step = self.wanted.start, self.wanted.step
-        first = max(0, -((start - low) // step))
-        last = min(len(self.wanted), -((start - low - size) // step))
-        begin = start + first * step - low
-        return range(begin, begin + (last - first) * step, step), slice(first, last)
-
-    @property
-    def runs(self) -> list[Run]:
-        """The touched chunks in runs: where chunks are alike, one for all between the first and the last."""
-        # Not by cached_property: until Python 3.12 it has a lock, which a fork could leave held for ever.
-        runs = self._runs
-        if runs is None:
-            runs = self._find_runs()
-            object.__setattr__(self, "_runs", runs)
-        return runs
-
-    def _find_runs(self) -> list[Run]:
-        chunks = self.coords()
-        if len(chunks) == 1:
-            return [Run(slice(0, 1), *self.part(chunks[0]))]
-        step = self.wanted.step if isinstance(self.wanted, range) and isinstance(chunks, range) else 0
-        alike = step > 0 and self.chunk_size % step == 0
-        cuts: Iterable[int] = range(len(chunks) + 1)
-        if alike and len(chunks) > 3:
-            cuts = (0, 1, len(chunks) - 1, len(chunks))
-        runs: list[Run] = []
-        for low, high in pairwise(cuts):
-            within, landing = self.part(chunks[low])
-            landing = slice(landing.start, self.part(chunks[high - 1])[1].stop)
-            if alike and runs and runs[-1].within == within:
-                last = runs.pop()
-                first, landing = last.positions.start, slice(last.landing.start, landing.stop)
-            else:
-                first = low
-            runs.append(Run(slice(first, high), within, landing))
-        return runs
-
-
-def project(box: Box, chunk_shape: Sequence[int]) -> tuple[AxisProjection, ...]:
-    """Cut a box by a grid of chunks, axis by axis. Empty boxes touch no chunk."""
-    return tuple(
-        [
-            _project_dense(wanted, size)
-            if isinstance(wanted, range) and (wanted.step == 1 or len(wanted) < 2)
-            else _project_sparse(wanted, size)
-            for wanted, size in zip(box, chunk_shape, strict=True)
-        ]
-    )
-
-
-@lru_cache(maxsize=256)  # the shards of a selection are cut in few ways, and axes often alike
-def _project_dense(wanted: range, size: int) -> AxisProjection:
-    chunks = range(wanted[0] // size, wanted[-1] // size + 1) if wanted else range(0)
-    return AxisProjection(wanted, size, chunks)
-
-
-def _project_sparse(wanted: range | Picks, size: int) -> AxisProjection:
-    chunks: range | np.ndarray[Any, Any]
-    if isinstance(wanted, Picks):
-        chunks = np.unique(wanted.indices // size)
-    elif wanted.step <= size:
-        chunks = range(wanted[0] // size, wanted[-1] // size + 1)
-    else:  # some chunks lie between two wanted indices
-        chunks = np.arange(wanted.start, wanted[-1] + 1, wanted.step) // size
-    return AxisProjection(wanted, size, chunks)
-
-
-def blocks(block: np.ndarray[Any, Any], counts: Sequence[int]) -> np.ndarray[Any, Any]:
-    """See a block of equal parts as a grid of them: shape `(*counts, *part_shape)`, a view.
-
-    `block` has the shape `counts * part_shape`.
-    """
-    ndim = len(counts)
-    split = [
-        size for total, count in zip(block.shape, counts, strict=True) for size in (count, total // count)
-    ]
-    axes = (*range(0, 2 * ndim, 2), *range(1, 2 * ndim, 2))
-    return block.reshape(split).transpose(axes)
-
-
-def put_blocks(parts: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> None:
-    """Copy equal parts, a grid of them, to their places in a block: `blocks(target, counts)[...] = parts`."""
-    counts = parts.shape[: target.ndim]
-    target, parts = _in_rows(target, parts)
-    (target if max(counts, default=1) == 1 else blocks(target, counts))[...] = parts
-
-
-def take_blocks(block: np.ndarray[Any, Any], counts: Sequence[int]) -> np.ndarray[Any, Any]:
-    """Bring each part's elements together: `blocks(block, counts)`, contiguous; a copy unless it is that."""
-    grid = blocks(block, counts)
-    if grid.flags.c_contiguous:
-        return grid
-    parts = memory.empty(grid.shape, block.dtype)
-    source, target = _in_rows(block, parts)
-    target[...] = blocks(source, counts)
-    return parts
-
-
-def _in_rows(
-    block: np.ndarray[Any, Any], parts: np.ndarray[Any, Any]
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """A block and its parts, each row of a part as one element, where that is copied sooner."""
-    # For NumPy, the call of an inner loop costs as much as some fifty bytes.
-    if block.ndim and parts.nbytes >= _MANY_NBYTES and parts.dtype == block.dtype:
-        nbytes = parts.shape[-1] * parts.itemsize
-        if nbytes <= _ROW_NBYTES and block.strides[-1] == parts.strides[-1] == parts.itemsize:
-            return block.view(f"V{nbytes}"), parts.view(f"V{nbytes}")
-    return block, parts
-
-
-def linear_chunks(axes: Sequence[AxisProjection], counts: Sequence[int]) -> np.ndarray[Any, Any]:
-    """Linear (C order) indices of all chunks that a projection touches, in C order: int64, one a chunk."""
-    if prod(len(axis.chunks) for axis in axes) <= _FEW:
-        few = [0]
-        for axis, count in zip(axes, counts, strict=True):
-            few = [before * count + at for before in few for at in axis.coords()]
-        return np.array(few, np.int64)
-    linear = np.zeros(1, np.int64)
-    for axis, count in zip(axes, counts, strict=True):
-        chunks = axis.chunks
-        along = np.arange(chunks.start, chunks.stop) if isinstance(chunks, range) else chunks
-        linear = (linear[:, np.newaxis] * count + along).reshape(-1)
-    return linear

@@ -20,8 +20,9 @@ from zarr_shard_codec.core.jobs import Bounds, Encoded, EncodeJob, UpdateJob
 from zarr_shard_codec.core.layout import lay_out
 from zarr_shard_codec.core.pieces import Parts, Segments, splice
 from zarr_shard_codec.core.plans import SIZE, IndexRequest, Plan, Shard, bounds_of, covers, cut_index, deleted
+from zarr_shard_codec.core.projection import linear_chunks, project
 from zarr_shard_codec.core.ranges import Buffer, ByteRange, Whole
-from zarr_shard_codec.core.selection import Box, linear_chunks, project, view
+from zarr_shard_codec.core.selection import Box, view
 
 WriteStrategy = Literal["replace", "append", "in_place"]
 """How a shard is changed in part: by a new object (here), or by a patch of the old one (`patching`)."""

@@ -223,7 +223,7 @@ class _Turn:
                 plain.append(request)
         self.merged: list[Request]
         self._cuts: list[Cut]
-        self.merged, self._cuts = merge(plain, store.coalescing) if plain else ([], [])
+        self.merged, self._cuts = merge(plain, store.coalescing)
         self._runs = None
         if tables:
             table = tables[0] if len(tables) == 1 else np.concatenate(tables)
@@ -250,8 +250,6 @@ class _Turn:
             return None
         if self._runs is not None and self._tables.keys() - self._known.keys():
             self._give_out(self._runs.parts(buffers[-len(self._runs.reads) :]))
-        if len(self._known) == self._n_requests == 1:
-            return [*self._known.values()]
         found = (cut.of(buffers) for cut in self._cuts)
         if not self._known:
             return list(found)

@@ -1,0 +1,61 @@
+"""A block of values as a grid of equal parts, and copies between the two.
+
+Owns how elements are moved. Which parts go where is `projection`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from zarr_shard_codec.core import memory
+
+_ROW_NBYTES: Final = 64
+_MANY_NBYTES: Final = 1 << 16
+"""Rows of at most so many bytes, which are so many bytes together, are copied sooner as one element each than
+element by element."""
+
+
+def blocks(block: np.ndarray[Any, Any], counts: Sequence[int]) -> np.ndarray[Any, Any]:
+    """See a block of equal parts as a grid of them: shape `(*counts, *part_shape)`, a view.
+
+    `block` has the shape `counts * part_shape`.
+    """
+    ndim = len(counts)
+    split = [
+        size for total, count in zip(block.shape, counts, strict=True) for size in (count, total // count)
+    ]
+    axes = (*range(0, 2 * ndim, 2), *range(1, 2 * ndim, 2))
+    return block.reshape(split).transpose(axes)
+
+
+def put_blocks(parts: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> None:
+    """Copy equal parts, a grid of them, to their places in a block: `blocks(target, counts)[...] = parts`."""
+    counts = parts.shape[: target.ndim]
+    target, parts = _in_rows(target, parts)
+    (target if max(counts, default=1) == 1 else blocks(target, counts))[...] = parts
+
+
+def take_blocks(block: np.ndarray[Any, Any], counts: Sequence[int]) -> np.ndarray[Any, Any]:
+    """Bring each part's elements together: `blocks(block, counts)`, contiguous; a copy unless it is that."""
+    grid = blocks(block, counts)
+    if grid.flags.c_contiguous:
+        return grid
+    parts = memory.empty(grid.shape, block.dtype)
+    source, target = _in_rows(block, parts)
+    target[...] = blocks(source, counts)
+    return parts
+
+
+def _in_rows(
+    block: np.ndarray[Any, Any], parts: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """A block and its parts, each row of a part as one element, where that is copied sooner."""
+    # For NumPy, the call of an inner loop costs as much as some fifty bytes.
+    if block.ndim and parts.nbytes >= _MANY_NBYTES and parts.dtype == block.dtype:
+        nbytes = parts.shape[-1] * parts.itemsize
+        if nbytes <= _ROW_NBYTES and block.strides[-1] == parts.strides[-1] == parts.itemsize:
+            return block.view(f"V{nbytes}"), parts.view(f"V{nbytes}")
+    return block, parts
