@@ -67,8 +67,9 @@ class AxisProjection:
         size = self.chunk_size
         low = chunk * size
         if isinstance(self.wanted, Picks):
-            first, last = np.searchsorted(self.wanted.indices, (low, low + size)).tolist()
-            return Picks(self.wanted.indices[first:last] - low), slice(first, last)
+            indices = self.wanted.indices
+            first, last = indices.searchsorted((low, low + size)).tolist()
+            return Picks(indices[first:last] - low), slice(first, last)
         start, step = self.wanted.start, self.wanted.step
         first = max(0, -((start - low) // step))
         last = min(len(self.wanted), -((start - low - size) // step))
@@ -97,7 +98,8 @@ class AxisProjection:
         runs: list[Run] = []
         for low, high in pairwise(cuts):
             within, landing = self.part(chunks[low])
-            landing = slice(landing.start, self.part(chunks[high - 1])[1].stop)
+            if high - low > 1:
+                landing = slice(landing.start, self.part(chunks[high - 1])[1].stop)
             if alike and runs and runs[-1].within == within:
                 last = runs.pop()
                 first, landing = last.positions.start, slice(last.landing.start, landing.stop)
@@ -120,7 +122,8 @@ def project(box: Box, chunk_shape: Sequence[int]) -> tuple[AxisProjection, ...]:
 def _project(wanted: range | Picks, size: int) -> AxisProjection:
     chunks: range | np.ndarray[Any, Any]
     if isinstance(wanted, Picks):
-        chunks = np.unique(wanted.indices // size)
+        numbers = wanted.indices // size
+        chunks = np.concatenate((numbers[:1], numbers[1:][numbers[1:] != numbers[:-1]]))  # they ascend
     elif not wanted:
         chunks = range(0)
     elif wanted.step <= size or len(wanted) == 1:

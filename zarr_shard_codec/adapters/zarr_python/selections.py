@@ -19,8 +19,10 @@ from zarr_shard_codec.core.selection import Box, Picks
 
 Array = np.ndarray[Any, Any]
 _Indices = np.ndarray[Any, np.dtype[np.intp]]
+_Along = range | _Indices
+"""Some positions along one axis: a range where they ascend evenly, which is copied much faster."""
 _Index = slice | _Indices
-"""Some positions along one axis: a slice where that says it, which NumPy copies by much faster."""
+"""The same as NumPy takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Basic:
         A basic index that brings an array of NumPy's result shape to the box's: new axes for integers.
     """
 
-    box: Box
+    box: tuple[range, ...]
     to_box: tuple[slice | None, ...]
 
     @property
@@ -47,7 +49,7 @@ class Basic:
 
     def as_fancy(self) -> Orthogonal:
         """The same as lists of indices."""
-        return Orthogonal(tuple(map(np.array, self.box)), self.shape)
+        return Orthogonal(self.box, self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +73,17 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Orthogonal:
-    """One list of indices an axis, each combined with each.
+    """Indices along each axis, each combined with each.
 
     Attributes
     ----------
     indices
-        The indices along each axis, in any order, perhaps repeated.
+        A range where they ascend evenly; else an array, in any order, perhaps repeated.
     shape
         Shape of NumPy's result; its elements in C order are those of the block.
     """
 
-    indices: tuple[_Indices, ...]
+    indices: tuple[_Along, ...]
     shape: tuple[int, ...]
 
     @property
@@ -91,10 +93,10 @@ class Orthogonal:
 
     def box(self) -> Box | None:
         """The elements as a box, if indices ascend and are even on all axes but one."""
-        box = [_along(indices) for indices in self.indices]
-        if None in box or sum(isinstance(wanted, Picks) for wanted in box) > 1:
+        lists = [along for along in self.indices if isinstance(along, np.ndarray)]
+        if len(lists) > 1 or not all((along[1:] > along[:-1]).all() for along in lists):
             return None
-        return tuple(wanted for wanted in box if wanted is not None)
+        return tuple(Picks(along) if isinstance(along, np.ndarray) else along for along in self.indices)
 
     def pieces(self, inner_chunk_shape: Sequence[int]) -> Iterator[Piece]:
         """Boxes that touch no inner chunk but those that are needed."""
@@ -105,8 +107,8 @@ class Orthogonal:
     def cover(self, inner_chunk_shape: Sequence[int], shape: Sequence[int]) -> Piece:
         """One box of whole inner chunks for everything."""
         box = tuple(map(_cover, self.indices, inner_chunk_shape, shape))
-        within = (_tidy(indices - wanted.start) for indices, wanted in zip(self.indices, box, strict=True))
-        return Piece(box, tuple(within), (slice(None),) * len(box))
+        within = (_within(along, wanted.start) for along, wanted in zip(self.indices, box, strict=True))
+        return Piece(box, tuple(within), (_ALL,) * len(box))
 
     def take(self, block: Array, within: tuple[_Index, ...]) -> Array:
         """Pick from a box's block."""
@@ -190,52 +192,42 @@ def parse(selection: Any, shape: Sequence[int]) -> Basic | Fancy | None:
         items = (*items, *(slice(None),) * (len(shape) - len(items)))
     if len(items) > len(shape):
         return None
-    box: list[range] = []
+    indices: list[_Along] = []
     to_box: list[slice | None] = []
+    arrays: list[Array] = []
     for item, size in zip(items, shape, strict=True):
         if isinstance(item, slice):
-            box.append(range(*item.indices(size)))
+            indices.append(range(*item.indices(size)))
             to_box.append(_ALL)
         elif isinstance(item, _INTEGERS):
-            box.append(range(int(item), int(item) + 1))
+            indices.append(range(int(item), int(item) + 1))
             to_box.append(None)
         else:
-            return _parse_fancy(items, shape)
-    return Basic(tuple(box), tuple(to_box))
-
-
-def _parse_fancy(items: Sequence[Any], shape: Sequence[int]) -> Basic | Fancy | None:
-    given = [item if isinstance(item, slice | int | np.integer) else np.asarray(item) for item in items]
-    arrays = [item for item in given if isinstance(item, np.ndarray)]
-    if any(array.dtype.kind not in "iub" for array in arrays):
-        return None
+            array = np.asarray(item)
+            if array.dtype.kind not in "iub":
+                return None
+            arrays.append(array)
+            if array.ndim == 1:
+                indices.append(_tidy(np.flatnonzero(array) if array.dtype.kind == "b" else array))
+                to_box.append(_ALL)
     if len(arrays) == len(shape) > 1 and all(array.dtype.kind != "b" for array in arrays):
-        together = np.broadcast_shapes(*(array.shape for array in arrays))
-        if not _is_mesh(arrays):
-            return Points(tuple(np.broadcast_to(array, together).reshape(-1) for array in arrays), together)
-        return _orthogonal([array.reshape(-1) for array in arrays], together)
-    if any(array.ndim != 1 for array in arrays):
+        return _together(arrays)
+    if len(indices) < len(items):
         return None
-    indices: list[_Indices] = []
-    kept: list[int] = []
-    for item, size in zip(given, shape, strict=True):
-        if isinstance(item, slice):
-            indices.append(np.arange(*item.indices(size)))
-        elif isinstance(item, np.ndarray):
-            indices.append(np.flatnonzero(item) if item.dtype.kind == "b" else item)
-        else:
-            indices.append(np.array([item]))
-            continue
-        kept.append(len(indices[-1]))
-    return _orthogonal(indices, tuple(kept))
+    box = tuple(along for along in indices if isinstance(along, range))
+    if len(box) == len(indices):
+        return Basic(box, tuple(to_box))
+    kept = (len(along) for along, item in zip(indices, to_box, strict=True) if item is not None)
+    return Orthogonal(tuple(indices), tuple(kept))
 
 
-def _orthogonal(indices: Sequence[Array], shape: tuple[int, ...]) -> Basic | Orthogonal:
-    tidied = [_tidy(along.astype(np.intp, copy=False)) for along in indices]
-    if len(shape) == len(indices) and all(isinstance(index, slice) for index in tidied):
-        box = tuple(range(*index.indices(index.stop)) for index in tidied if isinstance(index, slice))
-        return Basic(box, (slice(None),) * len(box))
-    return Orthogonal(tuple(along.astype(np.intp, copy=False) for along in indices), shape)
+def _together(arrays: Sequence[Array]) -> Basic | Fancy:
+    shape = np.broadcast_shapes(*(array.shape for array in arrays))
+    if not _is_mesh(arrays):
+        return Points(tuple(np.broadcast_to(array, shape).reshape(-1) for array in arrays), shape)
+    indices = tuple(_tidy(array.reshape(-1)) for array in arrays)
+    box = tuple(along for along in indices if isinstance(along, range))
+    return Basic(box, (_ALL,) * len(box)) if len(box) == len(indices) else Orthogonal(indices, shape)
 
 
 def _is_mesh(arrays: Sequence[Array]) -> bool:
@@ -244,40 +236,42 @@ def _is_mesh(arrays: Sequence[Array]) -> bool:
     )
 
 
-def _tidy(indices: _Indices) -> _Index:
-    """A slice, where the indices are one that ascends."""
+def _tidy(indices: Array) -> _Along:
+    """A range, where the indices are one that ascends."""
+    indices = indices.astype(np.intp, copy=False)
     if not len(indices):
-        return slice(0, 0, 1)
+        return range(0)
     first, last = int(indices[0]), int(indices[-1])
     step = 1 if len(indices) == 1 else int(indices[1]) - first
-    if step < 1 or (np.diff(indices) != step).any():
+    if step < 1 or last - first != step * (len(indices) - 1):
         return indices
-    return slice(first, last + 1, step)
+    if indices.tobytes() != np.arange(first, last + 1, step).tobytes():
+        return indices
+    return range(first, last + 1, step)
 
 
-def _along(indices: _Indices) -> range | Picks | None:
-    tidy = _tidy(indices)
-    if isinstance(tidy, slice):
-        return range(*tidy.indices(tidy.stop))
-    return Picks(indices) if (np.diff(indices) > 0).all() else None
+def _within(along: _Along, low: int) -> _Index:
+    """Positions counted from `low` on."""
+    if isinstance(along, range):
+        return slice(along.start - low, along.stop - low, along.step)
+    return along - low
 
 
-def _runs(indices: _Indices, chunk_size: int) -> Iterator[tuple[range, _Index, _Index]]:
+def _runs(along: _Along, chunk_size: int) -> Iterator[tuple[range, _Index, _Index]]:
     """Cut indices where there are inner chunks between them that nobody wants.
 
     Gives for each run the range that is read, which of it is wanted, and which of the indices that is.
     """
-    tidy = _tidy(indices)
-    if isinstance(tidy, slice):
-        yield range(tidy.start, tidy.stop, tidy.step), slice(None), slice(None)
+    if isinstance(along, range):
+        yield along, _ALL, _ALL
         return
-    order = np.argsort(indices, kind="stable")
-    for positions in np.split(order, np.flatnonzero(np.diff(indices[order] // chunk_size) > 1) + 1):
-        own = indices[positions]
+    order = np.argsort(along, kind="stable")
+    for positions in np.split(order, np.flatnonzero(np.diff(along[order] // chunk_size) > 1) + 1):
+        own = along[positions]
         wanted = range(int(own[0]), int(own[-1]) + 1)
-        yield wanted, _tidy(own - wanted.start), _tidy(positions)
+        yield wanted, _within(_tidy(own), wanted.start), _within(_tidy(positions), 0)
 
 
-def _cover(indices: _Indices, chunk_size: int, size: int) -> range:
-    low = int(indices.min()) // chunk_size * chunk_size
-    return range(low, min(size, (int(indices.max()) // chunk_size + 1) * chunk_size))
+def _cover(along: _Along, chunk_size: int, size: int) -> range:
+    low, high = (along[0], along[-1]) if isinstance(along, range) else (int(along.min()), int(along.max()))
+    return range(low // chunk_size * chunk_size, min(size, (high // chunk_size + 1) * chunk_size))
