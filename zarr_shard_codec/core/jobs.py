@@ -6,7 +6,7 @@ can be split, and any two jobs of a plan may run at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import compress, product
 from typing import Any, Final, Protocol, Self
@@ -16,7 +16,7 @@ import numpy as np
 from zarr_shard_codec.core.blocks import blocks, put_blocks, take_blocks
 from zarr_shard_codec.core.fill import is_filled
 from zarr_shard_codec.core.grid import Coords
-from zarr_shard_codec.core.pieces import Parts, Pieces
+from zarr_shard_codec.core.pieces import Parts, Pieces, Stored
 from zarr_shard_codec.core.projection import AxisProjection
 from zarr_shard_codec.core.protocols import ChunkSpec
 from zarr_shard_codec.core.ranges import Buffer
@@ -129,7 +129,7 @@ class DecodeGrid:
     """
 
     coder: Coder
-    encoded: Pieces
+    encoded: Pieces | Stored
     cells: np.ndarray[Any, np.dtype[np.int64]]
     axes: tuple[AxisProjection, ...]
     target: np.ndarray[Any, Any]
@@ -149,11 +149,18 @@ class DecodeGrid:
         if self.nbytes <= self.coder.batch_nbytes or self.cells.size == 1:
             yield self
             return
-        at, counts = _halves(self.cells.shape)
+        at, counts = _halves(self.cells.shape, self._lies_in_halves)
         for low, high in counts:
             part = replace(self.axes[at], chunks=self.axes[at].chunks[low:high])
             axes = (*self.axes[:at], part, *self.axes[at + 1 :])
             yield from replace(self, cells=_cut(self.cells, at, low, high), axes=axes).split()
+
+    def _lies_in_halves(self, axis: int, middle: int) -> bool:
+        """Whether the first half's chunks all lie before the others in what is still to be read."""
+        if not isinstance(self.encoded, Stored):
+            return True
+        offsets = self.encoded.table[self.cells, 0].swapaxes(axis, 0)
+        return bool(offsets[:middle].max() < offsets[middle:].min())
 
     def run(self) -> None:
         """Decode, and copy the wanted parts to the target: a few chunks at a time, while they are in cache.
@@ -231,7 +238,7 @@ class EncodeJob:
         if self.nbytes <= self.coder.batch_nbytes or self.linear.size == 1:
             yield self
             return
-        axis, counts = _halves(self.linear.shape)
+        axis, counts = _halves(self.linear.shape, lambda *_: True)
         for low, high in counts:
             part = self.value.shape[axis] // self.linear.shape[axis]
             yield from replace(
@@ -307,10 +314,12 @@ Encoded = tuple[np.ndarray[Any, np.dtype[np.int64]], Pieces]
 """Linear indices of chunks, and their encoded bytes in the same order."""
 
 
-def _halves(shape: tuple[int, ...]) -> tuple[int, tuple[tuple[int, int], tuple[int, int]]]:
-    """The first axis that can be halved, so that C order goes on from half to half; and the halves."""
-    axis = next(at for at, size in enumerate(shape) if size > 1)
-    middle = shape[axis] // 2
+def _halves(
+    shape: tuple[int, ...], suits: Callable[[int, int], bool]
+) -> tuple[int, tuple[tuple[int, int], tuple[int, int]]]:
+    """The first axis that can be halved, and suits (else the first): so C order goes on from half to half."""
+    axes = [(at, size // 2) for at, size in enumerate(shape) if size > 1]
+    axis, middle = next((half for half in axes if suits(*half)), axes[0])
     return axis, ((0, middle), (middle, shape[axis]))
 
 

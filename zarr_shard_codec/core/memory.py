@@ -53,7 +53,7 @@ def _block(nbytes: int) -> _Block:
     for at in reversed(range(len(_free))):
         with suppress(IndexError):
             block = _free.pop(at)
-            if nbytes <= len(block) <= 2 * nbytes:
+            if nbytes <= len(block) <= nbytes + nbytes // 4:  # a larger one is soon asked for as such
                 return block
             _free.insert(at, block)
     # Some more than is asked for, at most an eighth: shards of nearly one size use the same block.

@@ -1,6 +1,6 @@
-"""Many encoded chunks at once: slices of one buffer by a table, or buffers of their own.
+"""Many encoded chunks at once: slices of one buffer by a table, buffers of their own, or not read yet.
 
-Owns the two forms and what both can do, and how many ranges become few reads. Of a shard that was read
+Owns the forms and what they can do, and how many ranges become few reads. Of a shard that was read
 into one buffer, whole or in part, a table says where the chunks lie: nothing is done for each chunk until a
 codec asks for it.
 """
@@ -11,11 +11,12 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from zarr_shard_codec.core.ranges import Buffer, ByteRange, Coalescing, merge_ranges
+from zarr_shard_codec.errors import CorruptShardError
 
 _FEW: Final = 24
 """Ranges that are merged sooner one by one in Python than all at once in NumPy."""
@@ -121,6 +122,44 @@ class Parts:
 Pieces = Segments | Parts
 
 
+class Source(Protocol):
+    """One state of an object, to be read as long as anybody refers to it."""
+
+    def read_joined(self, ranges: Sequence[ByteRange]) -> Buffer | None:
+        """The bytes of all ranges, one behind the other; None if some are missing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Ranges of an object that are read when they are taken, so that no more than that is held in memory.
+
+    Attributes
+    ----------
+    source
+        The object. All ranges lie within it.
+    table
+        uint64, shape (n, 2): offset and nbytes of each.
+    coalescing
+        When two are cheaper as one.
+    """
+
+    source: Source
+    table: np.ndarray[Any, np.dtype[np.uint64]]
+    coalescing: Coalescing
+
+    def take(self, chosen: np.ndarray[Any, Any]) -> Segments:
+        """Read some, by position. Raises `CorruptShardError` (`object_changed`), and the source's errors."""
+        table = self.table[chosen]
+        if not len(table):
+            return Segments(b"", table)
+        runs = Runs.over(table, self.coalescing)
+        joined = self.source.read_joined(runs.reads)
+        if joined is None:
+            raise CorruptShardError("object_changed", "the object was cut short while it was being read")
+        return runs.segments(joined)
+
+
 @dataclass(frozen=True, slots=True)
 class Runs:
     """Few reads in the place of many ranges, and where in them each range lies.
@@ -180,17 +219,21 @@ def _merge_many(
     table: np.ndarray[Any, np.dtype[np.uint64]], coalescing: Coalescing
 ) -> tuple[list[ByteRange], np.ndarray[Any, np.dtype[np.uint64]]]:
     """As `merge_ranges`, without Python for each; where ranges lie in all reads, one behind the other."""
-    order = np.argsort(table[:, 0], kind="stable")
+    offset, nbytes = table.T
+    first, end = int(offset.min()), int((offset + nbytes).max())
+    if end - first <= min(coalescing.largest_read, int(nbytes.sum()) + coalescing.largest_gap):
+        return [ByteRange(first, end - first)], table - np.array([first, 0], np.uint64)
+    order = np.argsort(offset, kind="stable")
     offset, nbytes = table[order].T
     reach = np.maximum.accumulate(offset + nbytes)
     gap = np.uint64(coalescing.largest_gap)
     begins = np.ones(len(table), np.bool_)
     # Both sides could pass 2^64, or 0, if they were not looked at first: entries are what a file says.
     np.logical_and(offset[1:] > gap, offset[1:] - gap > reach[:-1], out=begins[1:])
-    first = np.maximum.accumulate(np.where(begins, offset, np.uint64(0)))
-    if int((reach - first).max()) > coalescing.largest_read:
+    begin = np.maximum.accumulate(np.where(begins, offset, np.uint64(0)))
+    if int((reach - begin).max()) > coalescing.largest_read:
         step = np.uint64(max(1, coalescing.largest_read - int(nbytes.max())))
-        begins[1:] |= np.diff((offset - first) // step) != 0
+        begins[1:] |= np.diff((offset - begin) // step) != 0
     at = np.flatnonzero(begins)
     starts = offset[at]
     sizes = np.maximum.reduceat(offset + nbytes, at) - starts

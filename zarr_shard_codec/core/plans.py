@@ -45,7 +45,7 @@ SIZE: Final = Size()
 
 @dataclass(frozen=True, slots=True)
 class RangeTable:
-    """Many ranges at once. The answer is `Pieces`, of which those past the object's end are too short.
+    """Many ranges at once. The answer is `Pieces`, too short past the object's end; or, all there, `Stored`.
 
     Attributes
     ----------

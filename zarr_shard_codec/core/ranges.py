@@ -33,9 +33,13 @@ class Whole:
     enough_nbytes
         Nobody needs more bytes of it than this: a store may leave the rest unread. A file can be larger than
         any memory without a single byte on the disk.
+    or_in_parts
+        Whether who asks would as soon have the object's parts, one after the other. A driver that can give
+        those answers None for an object that is there, and large.
     """
 
     enough_nbytes: int = field(default=2**63 - 1, compare=False)
+    or_in_parts: bool = field(default=False, compare=False)
 
 
 WHOLE: Final = Whole()

@@ -14,7 +14,7 @@ import numpy as np
 from zarr_shard_codec.core.grid import Coords, all_to_coords, to_linear
 from zarr_shard_codec.core.index import ShardIndex, entry_error, too_large
 from zarr_shard_codec.core.jobs import Bounds, DecodeChunk, DecodeGrid, DecodeJob
-from zarr_shard_codec.core.pieces import Pieces, Segments
+from zarr_shard_codec.core.pieces import Parts, Pieces, Segments, Stored
 from zarr_shard_codec.core.plans import (
     Chain,
     Plan,
@@ -70,15 +70,16 @@ def read_shard(
     """
     if covers(box, bounds):
         sane_nbytes = shard.max_encoded_nbytes
-        answer = yield [Whole(sane_nbytes + 1) if extent is None else extent]
+        whole = Whole(sane_nbytes + 1, or_in_parts=not shard.inner.reads_partially)
+        answer = yield [whole if extent is None else extent]
         if answer is None:
             return None
         (encoded,) = answer
         if extent is not None and len(encoded) < extent.nbytes:
             raise past_the_end(extent)
-        if extent is not None or len(encoded) <= sane_nbytes:
+        if extent is not None or (encoded is not None and len(encoded) <= sane_nbytes):
             return read_held(shard, encoded, box, target, bounds)
-        # An object that is mostly unused bytes, and perhaps larger than memory: chunk by chunk, then.
+        # A large object, perhaps larger than memory, with or without unused bytes: chunk by chunk, then.
     index = yield from read_index(shard, extent)
     if index is None:
         return None
@@ -145,7 +146,7 @@ def _fetch_many(
     table: np.ndarray[Any, np.dtype[np.uint64]],
     coords_of: Callable[[int], Coords],
     extent: ByteRange | None,
-) -> Plan[Pieces]:
+) -> Plan[Pieces | Stored]:
     """Plan to read encoded inner chunks, of which entries that were looked up say where they lie."""
     if int(table[:, 1].max()) > shard.inner.max_encoded_nbytes:
         at = int(table[:, 1].argmax())  # the plan of this one chunk raises, and says what is wrong with it
@@ -153,8 +154,8 @@ def _fetch_many(
     answer = yield [RangeTable(table if extent is None else table + np.array([extent.offset, 0], np.uint64))]
     if answer is None:
         raise deleted()
-    encoded: Pieces = answer[0]
-    if isinstance(encoded, Segments):  # slices of a buffer that has them all
+    encoded: Pieces | Stored = answer[0]
+    if not isinstance(encoded, Parts):  # slices of what has them all
         return encoded
     sizes = encoded.sizes()
     short = np.flatnonzero(sizes != table[:, 1])
@@ -230,7 +231,9 @@ class _Grid:
             pieces.append(_Piece(coords, box, into, bounds_of(coords, inner_shape, bounds)))
         return pieces
 
-    def job(self, cells: np.ndarray[Any, Any], encoded: Pieces, target: np.ndarray[Any, Any]) -> DecodeGrid:
+    def job(
+        self, cells: np.ndarray[Any, Any], encoded: Pieces | Stored, target: np.ndarray[Any, Any]
+    ) -> DecodeGrid:
         """The chunks that there are. `cells` is flat."""
         cells = cells.reshape([len(axis.chunks) for axis in self.axes])
         return DecodeGrid(self.shard.inner, encoded, cells, self.axes, target)

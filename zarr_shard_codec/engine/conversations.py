@@ -11,18 +11,20 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 import numpy as np
 
+from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.index import ShardIndex
-from zarr_shard_codec.core.pieces import Pieces, Runs
+from zarr_shard_codec.core.pieces import Pieces, Runs, Stored
 from zarr_shard_codec.core.plans import Asked, IndexRequest, Plan, RangeTable, Size
-from zarr_shard_codec.core.ranges import Buffer, ByteRange, Cut, Request, merge
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Cut, Request, Whole, merge
 from zarr_shard_codec.engine.index_cache import INDEXES
 from zarr_shard_codec.errors import CorruptShardError, ZarrShardError
 from zarr_shard_codec.stores.protocols import (
     AsyncStore,
+    JoiningObject,
     Store,
     StoredObject,
     Version,
@@ -36,6 +38,8 @@ T = TypeVar("T")
 
 _NOTHING: Final = (ByteRange(0, 0),)
 """Read to see whether an object is in the state that was relied on."""
+_LARGE_NBYTES: Final = 1 << 21
+"""What is larger, and can be held open, is read by those who decode it, each what he decodes next."""
 _PAUSES: Final = (0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
 """Seconds to wait before an object that was just being changed is read again, and again."""
 
@@ -207,8 +211,13 @@ class _Turn:
             if isinstance(request, Size):
                 self._known[at] = None if opened is None else opened.nbytes
             elif isinstance(request, RangeTable):
+                if opened is not None and _is_read_later(opened, request):
+                    self._known[at] = Stored(opened.held(), request.table, store.coalescing)
+                    continue
                 self._tables[at] = len(request.table)
                 tables.append(request.table)
+            elif isinstance(request, Whole) and request.or_in_parts and _is_large(opened):
+                self._known[at] = None
             elif isinstance(request, IndexRequest):
                 known = None if identity is None else INDEXES.get(identity, request.shard, request.extent)
                 if opened is not None and known is not None:
@@ -261,6 +270,22 @@ class _Turn:
         for at, count in self._tables.items():
             self._known[at] = pieces if count == len(pieces) else pieces.take(np.arange(start, start + count))
             start += count
+
+
+def _is_large(opened: StoredObject | None) -> TypeGuard[JoiningObject]:
+    """Whether an object is read in parts, each when its turn comes."""
+    return opened is not None and joins_ranges(opened) and (opened.nbytes or 0) > _LARGE_NBYTES
+
+
+def _is_read_later(opened: StoredObject, request: RangeTable) -> TypeGuard[JoiningObject]:
+    if not _is_large(opened):
+        return False
+    table = request.table
+    nbytes = int(table[:, 1].sum())
+    if nbytes <= _LARGE_NBYTES or int(table.sum(axis=1).max()) > (opened.nbytes or 0):
+        return False
+    # What is asked for together lies scattered, if chunks are written in another order than C.
+    return nbytes > memory.LARGEST_NBYTES or bool((table[1:, 0] > table[:-1, 0]).all())
 
 
 def _keep(opened: StoredObject, request: IndexRequest, index: ShardIndex) -> None:

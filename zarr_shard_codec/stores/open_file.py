@@ -87,9 +87,22 @@ class OpenFile:
         except OSError as error:
             raise failure_of("read", self._root, self.key, error) from error
 
+    def held(self) -> HeldFile:
+        """See `JoiningObject`."""
+        return HeldFile(self._root, self.key, os.dup(self.descriptor), self._status)
+
     def close(self) -> None:
         """Close the file."""
         os.close(self.descriptor)
+
+
+class HeldFile(OpenFile):
+    """The same, closed as soon as nobody refers to it."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def version_of(status: os.stat_result) -> Version:

@@ -104,6 +104,10 @@ class JoiningObject(StoredObject, Protocol):
         """The bytes of all ranges, one behind the other; None if some are missing: `read` then says which."""
         ...
 
+    def held(self) -> JoiningObject:
+        """The same state, open as long as anybody refers to it, whether or not this one is closed."""
+        ...
+
 
 def joins_ranges(opened: StoredObject) -> TypeGuard[JoiningObject]:
     """Whether an object is a `JoiningObject`."""

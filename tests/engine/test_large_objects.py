@@ -1,0 +1,166 @@
+"""Large objects in files: read in parts by those who decode them, from one state, in little memory."""
+
+import asyncio
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import zarr_shard_codec as zsc
+from zarr_shard_codec.core.pieces import Stored
+from zarr_shard_codec.engine import conversations
+from zarr_shard_codec.stores import files
+from zarr_shard_codec.stores.local import LocalStore
+
+BYTES = {"name": "bytes", "configuration": {"endian": "little"}}
+ZSTD = {"name": "zstd", "configuration": {"level": 1, "checksum": True}}
+MIB = 1 << 20
+OPEN_FILES = Path("/proc/self/fd")
+READS = [
+    pytest.param(lambda array, selection: array[selection], id="sync"),
+    pytest.param(lambda array, selection: asyncio.run(array.read(selection)), id="async"),
+]
+
+
+def _values(shape):
+    return np.random.default_rng(8).integers(0, 1 << 16, shape, "u2")
+
+
+@pytest.fixture
+def read_sizes(monkeypatch):
+    """Sizes in bytes of all reads of files, in the order in which they begin."""
+    sizes = []
+    inner = files._fill
+
+    def fill(descriptor, buffer, offset):
+        sizes.append(len(buffer))
+        return inner(descriptor, buffer, offset)
+
+    monkeypatch.setattr(files, "_fill", fill)
+    return sizes
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("order", ["lexicographic", "morton"])
+@pytest.mark.parametrize("codecs", [[BYTES], [BYTES, ZSTD]])
+def test_a_large_shard_is_read_in_parts(tmp_path, read_sizes, read, order, codecs):
+    """No read is larger than what is decoded next, whatever the shard's size and the order in it."""
+    shape = (128, 512, 256)
+    array = zsc.create(
+        tmp_path,
+        shape=shape,
+        dtype="u2",
+        shard_shape=shape,
+        inner_chunk_shape=(32, 32, 32),
+        codecs=codecs,
+        chunk_order=order,
+    )
+    values = _values(shape)
+    array[...] = values
+    read_sizes.clear()
+    assert np.array_equal(read(zsc.open(tmp_path), ...), values)
+    # Noise does not get smaller; a batch of 2 MiB, and what lies in the gaps between its chunks.
+    assert max(read_sizes) <= 2 * MIB + len(read_sizes) * (16 << 10)
+    assert sum(read_sizes) >= values.nbytes
+
+
+@given(data=st.data())
+def test_parts_make_the_whole(tmp_path_factory, data):
+    """Any selection, order and emptiness of chunks, with every object taken for a large one."""
+    shape = (12, 10, 14)
+    values = _values(shape) + np.uint16(1)
+    path = tmp_path_factory.mktemp("parts")
+    array = zsc.create(
+        path,
+        shape=shape,
+        dtype="u2",
+        shard_shape=(8, 8, 8),
+        inner_chunk_shape=(4, 2, 4),
+        codecs=[BYTES, *data.draw(st.sampled_from([[], [ZSTD]]))],
+        chunk_order=data.draw(st.sampled_from(["lexicographic", "morton"])),
+    )
+    for at in data.draw(st.lists(st.tuples(*(st.integers(0, size - 4) for size in shape)), max_size=3)):
+        values[tuple(slice(low, low + 4) for low in at)] = 0
+    array[...] = values
+    wanted = tuple(
+        slice(*sorted(data.draw(st.tuples(*[st.integers(0, size)] * 2))), data.draw(st.integers(1, 5)))
+        for size in shape
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversations, "_LARGE_NBYTES", 0)
+        patch.setattr(conversations.memory, "LARGEST_NBYTES", data.draw(st.sampled_from([0, 8 * MIB])))
+        patch.setattr(type(array.chain), "batch_nbytes", property(lambda _: 200))
+        for where in (wanted, ...):
+            assert np.array_equal(array[where], values[where])
+
+
+def _large(path):
+    """An array of one shard of 4 MiB, and what is in it."""
+    values = _values((64, 256, 128))
+    array = zsc.create(
+        path,
+        shape=values.shape,
+        dtype="u2",
+        shard_shape=values.shape,
+        inner_chunk_shape=(16, 16, 16),
+        codecs=[BYTES, {"name": "crc32c"}],
+    )
+    array[...] = values
+    return array, values
+
+
+def _jobs(array, target):
+    plan = partial(array.chain.plan_read, tuple(map(range, array.shape)), target, array.shape)
+    return conversations.converse(plan, LocalStore(array.store.root), "c/0/0/0")
+
+
+def test_all_parts_are_of_one_state(tmp_path):
+    """A shard that is replaced after its index was read, and before its chunks are, is read as it was."""
+    array, values = _large(tmp_path)
+    target = np.empty_like(values)
+    jobs = _jobs(array, target)
+    assert [type(job.encoded) for job in jobs] == [Stored]
+    array[...] = values[::-1]
+    for job in jobs:
+        job.run()
+    assert np.array_equal(target, values)
+    assert np.array_equal(array[...], values[::-1])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file that is open cannot be cut short there")
+def test_a_file_cut_short_before_its_parts_are_read_is_an_error(tmp_path):
+    """Named as what it is; and as a truncated shard by the next reader."""
+    array, values = _large(tmp_path)
+    (job,) = _jobs(array, np.empty_like(values))
+    os.truncate(tmp_path / "c/0/0/0", 3 * MIB)
+    with pytest.raises(zsc.CorruptShardError) as caught:
+        job.run()
+    assert caught.value.reason == "object_changed"
+    with pytest.raises(zsc.CorruptShardError, match="index"):
+        array[...]
+
+
+@pytest.mark.skipif(not OPEN_FILES.exists(), reason="counts open files by /proc")
+def test_no_file_stays_open(tmp_path):
+    """Neither after a read, nor after jobs that nobody runs, nor after an error among them."""
+    array, values = _large(tmp_path)
+    before = len(list(OPEN_FILES.iterdir()))
+    assert np.array_equal(array[...], values)
+    jobs = _jobs(array, np.empty_like(values))
+    assert len(list(OPEN_FILES.iterdir())) == before + 1
+    del jobs
+    assert len(list(OPEN_FILES.iterdir())) == before
+    shard = tmp_path / "c/0/0/0"
+    data = bytearray(shard.read_bytes())
+    data[MIB] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(zsc.CorruptShardError) as caught:
+        array[...]
+    assert caught.value.reason == "inner_chunk_checksum_mismatch"
+    del caught
+    assert len(list(OPEN_FILES.iterdir())) == before
