@@ -1,6 +1,7 @@
 """Large objects in files: read in parts by those who decode them, from one state, in little memory."""
 
 import asyncio
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -144,6 +145,22 @@ def test_a_file_cut_short_before_its_parts_are_read_is_an_error(tmp_path):
     assert caught.value.reason == "object_changed"
     with pytest.raises(zsc.CorruptShardError, match="index"):
         array[...]
+
+
+def test_a_file_that_the_server_has_forgotten_is_opened_anew(tmp_path, monkeypatch):
+    """As on NFS, when another machine replaces a shard between the parts that are read of it."""
+    array, values = _large(tmp_path)
+    inner, asked = files.read_joined, []
+
+    def read_joined(descriptor, ranges):
+        asked.append(len(ranges))
+        if len(asked) == 2:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return inner(descriptor, ranges)
+
+    monkeypatch.setattr(files, "read_joined", read_joined)
+    assert np.array_equal(array[...], values)
+    assert len(asked) > 3
 
 
 @pytest.mark.skipif(not OPEN_FILES.exists(), reason="counts open files by /proc")

@@ -6,6 +6,7 @@ Owns when two of them are known to be the same state. Which file it is, and whet
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Hashable, Sequence
@@ -85,6 +86,8 @@ class OpenFile:
         try:
             return files.read_joined(self.descriptor, ranges)
         except OSError as error:
+            if error.errno == errno.ESTALE:  # replaced by another machine, and forgotten by the file server
+                return None
             raise failure_of("read", self._root, self.key, error) from error
 
     def held(self) -> HeldFile:
