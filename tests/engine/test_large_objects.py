@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,33 @@ def _large(path):
 def _jobs(array, target):
     plan = partial(array.chain.plan_read, tuple(map(range, array.shape)), target, array.shape)
     return conversations.converse(plan, LocalStore(array.store.root), "c/0/0/0")
+
+
+@pytest.mark.parametrize("order", ["lexicographic", "morton"])
+def test_each_part_lies_by_itself(tmp_path, order):
+    """In either order, and where inner chunks are empty, no part lies between the chunks of another."""
+    shape = (128, 256, 256)
+    values = _values(shape)
+    values[32:64, :128, 64:] = values[:, 192:, :32] = 0
+    array = zsc.create(
+        tmp_path,
+        shape=shape,
+        dtype="u2",
+        shard_shape=shape,
+        inner_chunk_shape=(32, 32, 32),
+        codecs=[BYTES],
+        chunk_order=order,
+    )
+    array[...] = values
+    (job,) = _jobs(array, np.empty_like(values))
+    assert isinstance(job.encoded, Stored)
+    reach = []
+    for part in job.split():
+        lies = job.encoded.table[part.cells[part.cells >= 0]]
+        if len(lies):
+            reach.append((int(lies[:, 0].min()), int(lies.sum(axis=1).max())))
+    assert len(reach) > 4
+    assert all(end <= start for (_, end), (start, _) in pairwise(sorted(reach)))
 
 
 def test_all_parts_are_of_one_state(tmp_path):

@@ -160,7 +160,9 @@ class DecodeGrid:
         if not isinstance(self.encoded, Stored):
             return True
         offsets = self.encoded.table[self.cells, 0].swapaxes(axis, 0)
-        return bool(offsets[:middle].max() < offsets[middle:].min())
+        there = (self.cells >= 0).swapaxes(axis, 0)
+        last = offsets[:middle].max(initial=0, where=there[:middle])
+        return bool(last <= offsets[middle:].min(initial=np.iinfo(np.uint64).max, where=there[middle:]))
 
     def run(self) -> None:
         """Decode, and copy the wanted parts to the target: a few chunks at a time, while they are in cache.
