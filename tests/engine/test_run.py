@@ -355,9 +355,12 @@ def test_ahead_that_is_left_early_leaves_nothing_running():
 def test_share_does_all_items_on_no_more_threads_than_may_work(n_items):
     """Each item is done once, and here and in the pool together never more at once than there are threads."""
     done, busy = [], Counter()
+    all_at_work = threading.Barrier(N_THREADS)
 
     def work(at):
         busy.add(1)
+        if n_items > N_THREADS > at:
+            all_at_work.wait(60)
         time.sleep(0.0005 * (at % 3))
         done.append((at, threading.get_ident()))
         busy.add(-1)
@@ -365,7 +368,7 @@ def test_share_does_all_items_on_no_more_threads_than_may_work(n_items):
     share(work, iter(range(n_items)))
     assert sorted(at for at, _ in done) == list(range(n_items))
     assert busy.most <= N_THREADS
-    if n_items == 200:
+    if n_items > N_THREADS:
         assert len({thread for _, thread in done}) == N_THREADS
 
 
