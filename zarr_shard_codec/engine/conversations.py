@@ -211,7 +211,7 @@ class _Turn:
             if isinstance(request, Size):
                 self._known[at] = None if opened is None else opened.nbytes
             elif isinstance(request, RangeTable):
-                if opened is not None and _is_read_later(opened, request):
+                if _is_read_later(opened, request):
                     self._known[at] = Stored(opened.held(), request.table, store.coalescing)
                     continue
                 self._tables[at] = len(request.table)
@@ -277,7 +277,7 @@ def _is_large(opened: StoredObject | None) -> TypeGuard[JoiningObject]:
     return opened is not None and joins_ranges(opened) and (opened.nbytes or 0) > _LARGE_NBYTES
 
 
-def _is_read_later(opened: StoredObject, request: RangeTable) -> TypeGuard[JoiningObject]:
+def _is_read_later(opened: StoredObject | None, request: RangeTable) -> TypeGuard[JoiningObject]:
     if not _is_large(opened):
         return False
     table = request.table

@@ -214,20 +214,22 @@ def parse(selection: Any, shape: Sequence[int]) -> Basic | Fancy | None:
         return _together(arrays)
     if len(indices) < len(items):
         return None
-    box = tuple(along for along in indices if isinstance(along, range))
-    if len(box) == len(indices):
-        return Basic(box, tuple(to_box))
     kept = (len(along) for along, item in zip(indices, to_box, strict=True) if item is not None)
-    return Orthogonal(tuple(indices), tuple(kept))
+    return _orthogonal(indices, to_box, tuple(kept))
 
 
 def _together(arrays: Sequence[Array]) -> Basic | Fancy:
     shape = np.broadcast_shapes(*(array.shape for array in arrays))
     if not _is_mesh(arrays):
         return Points(tuple(np.broadcast_to(array, shape).reshape(-1) for array in arrays), shape)
-    indices = tuple(_tidy(array.reshape(-1)) for array in arrays)
+    return _orthogonal([_tidy(array.reshape(-1)) for array in arrays], [_ALL] * len(arrays), shape)
+
+
+def _orthogonal(
+    indices: Sequence[_Along], to_box: Sequence[slice | None], shape: tuple[int, ...]
+) -> Basic | Orthogonal:
     box = tuple(along for along in indices if isinstance(along, range))
-    return Basic(box, (_ALL,) * len(box)) if len(box) == len(indices) else Orthogonal(indices, shape)
+    return Basic(box, tuple(to_box)) if len(box) == len(indices) else Orthogonal(tuple(indices), shape)
 
 
 def _is_mesh(arrays: Sequence[Array]) -> bool:
