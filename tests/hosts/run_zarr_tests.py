@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -96,10 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--source", type=Path, help="the host's source, unpacked; otherwise fetched by pip")
     given = parser.parse_args(arguments)
     settings = ["class", "pipeline"] if given.setting == "both" else [given.setting]
-    host = version("zarr")
-    version(
-        "zarr-shard-codec"
-    )  # not installed: the host would not find it, nor say so in its child processes
+    try:
+        host = version("zarr")
+        version("zarr-shard-codec")  # on the path is not enough: the host looks for installed entry points
+    except PackageNotFoundError as missing:
+        parser.error(f"{missing.name} is not installed here: pip install '.[hosts]'")
     good = True
     with source_of(host, given.source) as source:
         for setting in settings:
