@@ -34,6 +34,12 @@ def _values(shape):
     return np.random.default_rng(8).integers(0, 1 << 16, shape, "u2")
 
 
+def _one_shard(path, values, **settings):
+    array = zsc.create(path, shape=values.shape, dtype="u2", shard_shape=values.shape, **settings)
+    array[...] = values
+    return array
+
+
 @pytest.fixture
 def read_sizes(monkeypatch):
     """Sizes in bytes of all reads of files, in the order in which they begin."""
@@ -53,18 +59,8 @@ def read_sizes(monkeypatch):
 @pytest.mark.parametrize("codecs", [[BYTES], [BYTES, ZSTD]])
 def test_a_large_shard_is_read_in_parts(tmp_path, read_sizes, read, order, codecs):
     """No read is larger than what is decoded next, whatever the shard's size and the order in it."""
-    shape = (128, 512, 256)
-    array = zsc.create(
-        tmp_path,
-        shape=shape,
-        dtype="u2",
-        shard_shape=shape,
-        inner_chunk_shape=(32, 32, 32),
-        codecs=codecs,
-        chunk_order=order,
-    )
-    values = _values(shape)
-    array[...] = values
+    values = _values((128, 512, 256))
+    _one_shard(tmp_path, values, inner_chunk_shape=(32, 32, 32), codecs=codecs, chunk_order=order)
     read_sizes.clear()
     assert np.array_equal(read(zsc.open(tmp_path), ...), values)
     # Noise does not get smaller; a batch of 2 MiB, and what lies in the gaps between its chunks.
@@ -105,16 +101,8 @@ def test_parts_make_the_whole(tmp_path_factory, data):
 def _large(path):
     """An array of one shard of 4 MiB, and what is in it."""
     values = _values((64, 256, 128))
-    array = zsc.create(
-        path,
-        shape=values.shape,
-        dtype="u2",
-        shard_shape=values.shape,
-        inner_chunk_shape=(16, 16, 16),
-        codecs=[BYTES, {"name": "crc32c"}],
-    )
-    array[...] = values
-    return array, values
+    codecs = [BYTES, {"name": "crc32c"}]
+    return _one_shard(path, values, inner_chunk_shape=(16, 16, 16), codecs=codecs), values
 
 
 def _jobs(array, target):
@@ -125,19 +113,9 @@ def _jobs(array, target):
 @pytest.mark.parametrize("order", ["lexicographic", "morton"])
 def test_each_part_lies_by_itself(tmp_path, order):
     """In either order, and where inner chunks are empty, no part lies between the chunks of another."""
-    shape = (128, 256, 256)
-    values = _values(shape)
+    values = _values((128, 256, 256))
     values[32:64, :128, 64:] = values[:, 192:, :32] = 0
-    array = zsc.create(
-        tmp_path,
-        shape=shape,
-        dtype="u2",
-        shard_shape=shape,
-        inner_chunk_shape=(32, 32, 32),
-        codecs=[BYTES],
-        chunk_order=order,
-    )
-    array[...] = values
+    array = _one_shard(tmp_path, values, inner_chunk_shape=(32, 32, 32), codecs=[BYTES], chunk_order=order)
     (job,) = _jobs(array, np.empty_like(values))
     assert isinstance(job.encoded, Stored)
     reach = []
