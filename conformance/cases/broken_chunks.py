@@ -59,6 +59,13 @@ def _cases() -> dict[str, tuple[str, list[Any], Encode, bytes, tuple[str, str]]]
             crc32c(LESS),
             WRONG_SIZE,
         ),
+        "crc32c-too-long": (
+            "Four bytes behind 8 and a crc32c that fits them",
+            [CRC32C],
+            crc32c,
+            crc + LESS,
+            WRONG_SIZE,
+        ),
         "gzip-magic": (
             "A gzip member that does not begin as one",
             [GZIP],

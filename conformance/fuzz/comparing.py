@@ -93,7 +93,7 @@ class Readers:
             difference = _difference(drawn, reading)
             if difference is None:
                 continue
-            why = explained(difference, reading.ours, reading.theirs)
+            why = explained(difference, reading.ours, reading.theirs, files)
             if why is None:
                 raise Disagreement(drawn, files, readings, difference.words)
             self.explained[why] = self.explained.get(why, 0) + 1
@@ -130,7 +130,7 @@ def _difference(drawn: Drawn, reading: Reading) -> Difference | None:
             if answer.values is not None and (wrong := compare(answer.values, right)) is not None:
                 return Difference("wrong", f"{name} reads other values than {drawn.writer} wrote: {wrong}")
         if ours.values is None:
-            return Difference("ours refuses", f"zarr_shard_codec refuses a good array: {ours.message}")
+            return Difference("wrong", f"zarr_shard_codec refuses a good array: {ours.message}")
     if ours.values is None:
         if theirs.values is None:
             return None

@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from conformance.__main__ import main
 from conformance.cases import corpus, found
 from conformance.cases.cross_check import faults
+from conformance.cases.draft import json_bytes
+from conformance.cases.hand import BIG, CRC32C, GZIP, LITTLE, ZSTD, document, sharding, transpose
 from conformance.fuzz.comparing import Disagreement, Readers
 from conformance.fuzz.hunting import hunt
 from conformance.fuzz.known import KNOWN, Difference, explained
@@ -46,9 +48,9 @@ def test_a_planted_bug_is_found_made_small_and_saved(monkeypatch, tmp_path):
     (draft,) = found.drafts(tmp_path / "found")
     assert draft.values.size == 1
     assert draft.data_type in ("int16", "uint16", "float16")
-    document = json.loads(draft.files["zarr.json"])
-    assert [codec["name"] for codec in document["codecs"]] == ["sharding_indexed"]
-    assert [codec["name"] for codec in document["codecs"][0]["configuration"]["codecs"]] == ["bytes"]
+    metadata = json.loads(draft.files["zarr.json"])
+    assert [codec["name"] for codec in metadata["codecs"]] == ["sharding_indexed"]
+    assert [codec["name"] for codec in metadata["codecs"][0]["configuration"]["codecs"]] == ["bytes"]
     draft.write(tmp_path / draft.name)
     case = corpus.load(tmp_path / draft.name)
     assert case.values.tobytes() == draft.values.tobytes()
@@ -111,5 +113,25 @@ def test_only_refusals_are_explained(kind, known):
     """Whatever an error says, other values or a crash are never taken for a known difference."""
     message = Answer("refusal", message=known.message)
     values = Answer("values", np.zeros(1))
-    assert explained(Difference(kind, ""), message, values) is None
-    assert explained(Difference(kind, ""), values, message) is None
+    assert explained(Difference(kind, ""), message, values, {}) is None
+    assert explained(Difference(kind, ""), values, message, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("codecs", "is_known"),
+    [
+        ([BIG, CRC32C], True),
+        ([transpose(0), LITTLE, CRC32C, ZSTD], True),
+        ([transpose(0), sharding([1], [LITTLE, CRC32C])], True),
+        ([LITTLE], False),
+        ([LITTLE, ZSTD, CRC32C], False),
+        ([transpose(0), sharding([1], [LITTLE, GZIP])], False),
+    ],
+    ids=str,
+)
+def test_too_many_bytes_are_a_known_difference_only_behind_a_crc32c_of_fixed_size(codecs, is_known):
+    """The same refusal of ours, without such a chain, could be a limit that is too low."""
+    files = {"zarr.json": json_bytes(document([2], [2], [sharding([1], codecs)], "int32", 0))}
+    ours = Answer("refusal", message="expected at most 8 bytes, found an index entry of 9")
+    why = explained(Difference("ours refuses", ""), ours, Answer("values", np.zeros(2)), files)
+    assert (why is not None) == is_known
