@@ -80,9 +80,11 @@ def test_every_truncation_is_an_error(build_codec, level):
 def test_what_follows_is_a_member_or_an_error(build_codec, extra):
     """Nothing but members belongs to a chunk, not even zeros."""
     codec = build_codec("gzip")
+    encoded = codec.encode(TEXT)
     with pytest.raises(CorruptShardError) as caught:
-        codec.decode(codec.encode(TEXT) + extra, max_nbytes=len(TEXT))
+        codec.decode(encoded + extra, max_nbytes=len(TEXT))
     assert caught.value.reason == "inner_chunk_undecodable"
+    assert f"expected nothing, or another stream, behind the first {len(encoded)} bytes" in str(caught.value)
 
 
 def test_a_bound_beyond_any_memory_takes_none(build_codec):

@@ -90,9 +90,11 @@ def test_every_truncation_is_an_error(build_codec, make):
 @pytest.mark.parametrize("extra", [b"\0", b"junk", skippable(b"12345")[:-1], zstandard.compress(b"abc")[:-1]])
 def test_what_follows_is_a_frame_or_an_error(build_codec, extra):
     """Nothing but whole frames belongs to a chunk."""
+    encoded = zstandard.compress(TEXT)
     with pytest.raises(CorruptShardError) as caught:
-        build_codec("zstd").decode(zstandard.compress(TEXT) + extra, max_nbytes=len(TEXT))
+        build_codec("zstd").decode(encoded + extra, max_nbytes=len(TEXT))
     assert caught.value.reason == "inner_chunk_undecodable"
+    assert f"expected nothing, or another stream, behind the first {len(encoded)} bytes" in str(caught.value)
 
 
 def test_a_wrong_checksum_says_so(build_codec):

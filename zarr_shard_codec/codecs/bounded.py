@@ -42,9 +42,10 @@ class Decompressor(Protocol):
         ...
 
 
-def undecodable(codec: str, why: str) -> CorruptShardError:
-    """The error of bytes that are no `codec` encoding of anything."""
-    return CorruptShardError("inner_chunk_undecodable", f"{codec}: {why}")
+def undecodable(codec: str, why: str, position: int = 0) -> CorruptShardError:
+    """The error of bytes that are no `codec` encoding of anything; what is before `position` is one."""
+    where = f"expected nothing, or another stream, behind the first {position} bytes: " if position else ""
+    return CorruptShardError("inner_chunk_undecodable", f"{codec}: {where}{why}")
 
 
 def too_large(codec: str, max_nbytes: int, found_nbytes: int | None = None) -> CorruptShardError:
@@ -142,7 +143,8 @@ def decompress(
             while not stream.eof:
                 fed = view[end : end + feed] if stream.needs_input else view[:0]
                 if stream.needs_input and not fed:
-                    raise undecodable(codec, f"its {len(view)} bytes end before the stream does")
+                    message = f"its {len(view) - position} bytes end before the stream does"
+                    raise undecodable(codec, message, position)
                 end += len(fed)
                 feed *= 2
                 piece = stream.decompress(fed, capped(room + 1))
@@ -154,7 +156,7 @@ def decompress(
         except CorruptShardError:  # ours, and a ValueError like some libraries' own
             raise
         except failures as error:
-            raise undecodable(codec, str(error)) from error
+            raise undecodable(codec, str(error), position) from error
         if one_stream and position < len(view):
             raise undecodable(codec, f"the stream ends {len(view) - position} bytes before the chunk does")
         feed = LATER_STREAM_FEED

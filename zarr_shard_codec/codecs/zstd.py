@@ -139,13 +139,13 @@ class ZstdCodec:
             # What is behind the last byte, such as the checksum, is looked at only by a read that wants more.
             if found_nbytes != len(decoded) or reader.read(1):
                 raise zstandard.ZstdError(f"expected {len(decoded)} bytes, found {found_nbytes} or more")
-        if _frame_nbytes(self.name, memoryview(encoded)) != len(encoded):
+        if _frame_nbytes(memoryview(encoded)) != len(encoded):
             raise zstandard.ZstdError("there are bytes behind the frame")
 
     def frame_nbytes(self, encoded: memoryview, *, max_nbytes: int) -> int:  # noqa: ARG002
         """Size in bytes of the frame that `encoded` begins with. See `FramedCodec`."""
         try:
-            return _frame_nbytes(self.name, encoded)
+            return _frame_nbytes(encoded)
         except zstandard.ZstdError as error:
             raise undecodable(self.name, str(error)) from error
 
@@ -185,7 +185,7 @@ class ZstdCodec:
         """Whether each chunk, of which the first frame is good, is that frame and no more."""
         if isinstance(encoded, Segments) and len(encoded) > _FEW:
             return _fill_their_segments(encoded)
-        return all(_frame_nbytes(self.name, memoryview(part)) == len(part) for part in encoded)
+        return all(_frame_nbytes(memoryview(part)) == len(part) for part in encoded)
 
     def _decode_frames(self, encoded: memoryview, max_nbytes: int) -> bytes:
         pieces: list[bytes] = []
@@ -252,15 +252,22 @@ def _data_frames(name: str, encoded: memoryview) -> Iterator[memoryview]:
         if int.from_bytes(rest[:4], "little") & ~0xF == SKIPPABLE_MAGIC:
             nbytes = 8 + int.from_bytes(rest[4:8], "little")
             if len(rest) < nbytes:
-                raise undecodable(name, f"a skippable frame of {nbytes} bytes in the last {len(rest)}")
+                message = f"a skippable frame of {nbytes} bytes in the last {len(rest)}"
+                raise undecodable(name, message, position)
         else:
-            nbytes = _frame_nbytes(name, rest)
+            try:
+                nbytes = _frame_nbytes(rest)
+            except zstandard.ZstdError as error:
+                raise undecodable(name, str(error), position) from error
             yield rest[:nbytes]
         position += nbytes
 
 
-def _frame_nbytes(name: str, rest: memoryview) -> int:
-    """Size in bytes of the frame that `rest` begins with, by its block headers (RFC 8878, 3.1.1.2)."""
+def _frame_nbytes(rest: memoryview) -> int:
+    """Size in bytes of the frame that `rest` begins with, by its block headers (RFC 8878, 3.1.1.2).
+
+    Raises `ZstdError` if it begins with none, or with a part of one.
+    """
     parameters = zstandard.get_frame_parameters(rest)
     position = zstandard.frame_header_size(rest)
     last = False
@@ -269,10 +276,10 @@ def _frame_nbytes(name: str, rest: memoryview) -> int:
         last, is_run, nbytes = bool(header & 1), header >> 1 & 3 == 1, header >> 3
         position += 3 + (1 if is_run else nbytes)
         if position > len(rest):
-            raise undecodable(name, f"a frame is cut off after {len(rest)} bytes")
+            raise zstandard.ZstdError(f"a frame is cut off after {len(rest)} bytes")
     position += 4 if parameters.has_checksum else 0
     if position > len(rest):
-        raise undecodable(name, f"a frame is cut off after {len(rest)} bytes, within its checksum")
+        raise zstandard.ZstdError(f"a frame is cut off after {len(rest)} bytes, within its checksum")
     return position
 
 
