@@ -6,7 +6,6 @@ there is and with what may come out.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,36 +16,35 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from zarr_shard_codec.codecs import blosc_snappy
+from zarr_shard_codec.codecs.blosc_joined import (
+    HEADER,
+    HEADERS,
+    MAX_NBYTES,
+    STORED,
+    Settings,
+    compress_joined,
+    decompress_joined,
+)
 from zarr_shard_codec.codecs.bounded import compression_bound, too_large, undecodable
 from zarr_shard_codec.codecs.configuration import Fields
 from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.pieces import Parts, Pieces
 from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
 from zarr_shard_codec.core.ranges import Buffer
-from zarr_shard_codec.errors import CorruptShardError, UsageError
+from zarr_shard_codec.errors import UsageError
 
 CNAMES: Final = ("lz4", "lz4hc", "blosclz", "snappy", "zlib", "zstd")
 SHUFFLES: Final = ("noshuffle", "shuffle", "bitshuffle")
 """The specification's names; each one's place here is the C library's number, and Zarr v2's."""
 
-HEADER: Final = struct.Struct("<BBBBIII")
-"""Format version, inner format version, flags, typesize, nbytes, blocksize, cbytes."""
 FORMAT_VERSION: Final = 2
-STORED: Final = 0x02
-"""The flag of data that follow the header as they are."""
 SNAPPY: Final = 2
 """The number of Snappy in the three highest flags."""
-MAX_NBYTES: Final = 2**31 - 1 - HEADER.size
-"""The container counts in signed 32-bit integers."""
 
-
-_HEADERS: Final = np.dtype(
-    [("version", "u1"), ("inner", "u1"), ("flags", "u1"), ("typesize", "u1")]
-    + [(name, "<u4") for name in ("nbytes", "blocksize", "cbytes")]
-)
-"""`HEADER`, for many at once."""
 _LARGE_NBYTES: Final = 128 << 10
 """What is smaller is sooner copied than decompressed to its place: numcodecs looks long at a place."""
+_SMALL_NBYTES: Final = 32 << 10
+"""Up to this size, calls of the library, and waiting for Python's lock around them, are what takes long."""
 _FEW: Final = 24
 """Headers that are looked at sooner one by one in Python than all at once in NumPy."""
 
@@ -154,37 +152,40 @@ class BloscCodec:
         return cbytes
 
     def decode_many(self, encoded: Pieces, nbytes: int) -> Buffer | None:
-        """Decompress chunks side by side."""
-        if not self._are_good(encoded, nbytes):
-            return None
-        joined = memory.take(nbytes * len(encoded))
+        """Decompress chunks side by side, small ones in one call."""
         decompress = _library().decompress
-        try:
+        with suppress(RuntimeError, ValueError):  # the library's; ours is a ValueError, too
+            if len(encoded) > _FEW:
+                headers = np.frombuffer(encoded.heads(HEADER.size), HEADERS)
+                if not _are_possible(headers, encoded.sizes(), nbytes):
+                    return None
+                if nbytes <= _SMALL_NBYTES:
+                    joined = decompress_joined(decompress, encoded, headers, nbytes)
+                    if joined is not None:
+                        return joined
+            elif any(self._checked_nbytes(memoryview(part), nbytes) != nbytes for part in encoded):
+                return None
+            decoded = memory.take(nbytes * len(encoded))
             for at, part in enumerate(encoded):
-                room = joined[at * nbytes : (at + 1) * nbytes]
+                room = decoded[at * nbytes : (at + 1) * nbytes]
                 if nbytes < _LARGE_NBYTES:
                     room[:] = decompress(part)
                 else:
                     decompress(part, room)
-        except (RuntimeError, ValueError):
-            return None
-        return joined
-
-    def _are_good(self, encoded: Pieces, nbytes: int) -> bool:
-        """Whether every header can be true, and says `nbytes` bytes."""
-        if len(encoded) > _FEW:
-            return _are_possible(np.frombuffer(encoded.heads(HEADER.size), _HEADERS), encoded.sizes(), nbytes)
-        with suppress(CorruptShardError):
-            return all(self._checked_nbytes(memoryview(part), nbytes) == nbytes for part in encoded)
-        return False
+            return decoded
+        return None
 
     def encode_many(self, decoded: Pieces) -> Pieces:
-        """Compress each. Raises as `encode`."""
-        if self.cname not in _compressors() or decoded.sizes().max(initial=0) > MAX_NBYTES:
+        """Compress each, small ones in one call. Raises as `encode`."""
+        most = int(decoded.sizes().max(initial=0))
+        if self.cname not in _compressors() or most > MAX_NBYTES:
             return Parts([self.encode(part) for part in decoded])
-        compress, cname = _library().compress, self.cname.encode()
-        how = self.clevel, self.shuffle, self.blocksize, self.typesize or 1
-        return Parts([compress(part, cname, *how) for part in decoded])
+        compress = _library().compress
+        how = Settings(self.cname.encode(), self.clevel, self.shuffle, self.blocksize, self.typesize or 1)
+        joined = None
+        if len(decoded) > _FEW and most <= _SMALL_NBYTES and (chunks := decoded.joined(most)) is not None:
+            joined = compress_joined(compress, how, chunks, most)
+        return joined or Parts([compress(part, *how) for part in decoded])
 
     def _checked_nbytes(self, encoded: memoryview, max_nbytes: int) -> int:
         """Size in bytes that the header declares, once everything in it can be true."""

@@ -1,0 +1,207 @@
+"""Many small Blosc containers as one, so that one call of the library does the work of hundreds.
+
+A container is a header, the offset of each block, and the blocks, which know nothing of each other: each is
+one stream, or ("split") one for each byte of an element, behind their lengths. A small chunk has one block.
+So chunks can be the blocks of one container, which is cut once it is compressed, and joined before it is
+decompressed. The bytes are the same, and no thread waits for Python's lock before and after each chunk, which
+takes longer than to compress it.
+
+Owns where blocks and streams lie (c-blosc 1, `README_CHUNK_FORMAT.rst`).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from zarr_shard_codec.core import memory
+from zarr_shard_codec.core.pieces import Pieces, Segments
+from zarr_shard_codec.core.ranges import Buffer
+
+HEADER: Final = struct.Struct("<BBBBIII")
+"""Format version, inner format version, flags, typesize, nbytes, blocksize, cbytes."""
+HEADERS: Final = np.dtype(
+    [("version", "u1"), ("inner", "u1"), ("flags", "u1"), ("typesize", "u1")]
+    + [(name, "<u4") for name in ("nbytes", "blocksize", "cbytes")]
+)
+"""`HEADER`, for many at once."""
+STORED: Final = 0x02
+"""The flag of data that follow the header as they are."""
+MAX_NBYTES: Final = 2**31 - 1 - HEADER.size
+"""The container counts in signed 32-bit integers."""
+
+_SHUFFLED, _BITSHUFFLED, _UNSPLIT = 0x01, 0x04, 0x10
+"""Flags: elements are shuffled by byte, or by bit; a block is one stream."""
+_BEFORE_BLOCK: Final = np.dtype([("header", HEADERS), ("offset", "<u4")])
+"""What is before the block of a container that has one."""
+_LEAST_STREAM_NBYTES: Final = 128
+"""No block is split into shorter streams."""
+_SHUFFLED_NBYTES: Final = 8 << 10
+"""What is larger takes longer to shuffle here than is won."""
+_NEVER_SPLIT: Final = 32
+"""The library splits no block of elements so long; where nothing is shuffled, that is all it means."""
+
+
+class Settings(NamedTuple):
+    """What `numcodecs.blosc.compress` is told besides the data, in its order. `blocksize` 0: as it likes."""
+
+    cname: bytes
+    clevel: int
+    shuffle: int
+    blocksize: int
+    typesize: int
+
+
+def compress_joined(
+    compress: Callable[..., bytes], settings: Settings, chunks: memoryview, nbytes: int
+) -> Segments | None:
+    """Compress chunks of `nbytes` bytes, which lie one behind the other.
+
+    Returns
+    -------
+    Segments or None
+        A container for each, as `compress` makes it. None if chunks like the first can't be blocks of one.
+    """
+    if settings.cname == b"blosclz":  # it goes by what it is told of splitting, and would make other bytes
+        return None
+    header = np.frombuffer(compress(chunks[:nbytes], *settings), HEADERS, 1)
+    flags = int(header["flags"][0])
+    if flags & STORED or header["blocksize"][0] != nbytes:
+        return None
+    n_streams, source, joint = 1, chunks, settings._replace(blocksize=nbytes)
+    if not flags & _UNSPLIT:
+        # The library makes no blocks of several streams of less than 64 KiB. So each stream is a block.
+        n_streams = settings.typesize
+        joint = settings._replace(shuffle=0, blocksize=nbytes // n_streams, typesize=_NEVER_SPLIT)
+        if flags & _BITSHUFFLED or nbytes % n_streams:
+            return None
+        if flags & _SHUFFLED and n_streams > 1:
+            if nbytes > _SHUFFLED_NBYTES:
+                return None
+            source = _shuffled(chunks, nbytes, n_streams)
+    joined = compress(source, *joint)
+    found = np.frombuffer(joined, HEADERS, 1)[0]
+    if found["flags"] & STORED or not found["flags"] & _UNSPLIT or found["blocksize"] != joint.blocksize:
+        return None
+    starts = np.frombuffer(joined, "<i4", len(chunks) // nbytes * n_streams, HEADER.size)
+    nbytes_of_streams = np.diff(starts, append=len(joined)).astype(np.int64)
+    if (nbytes_of_streams < 0).any():  # threads of the library's own put blocks where they come
+        return None
+    sizes = nbytes_of_streams.reshape(-1, n_streams).sum(axis=1) + _BEFORE_BLOCK.itemsize
+    # What has become no smaller is stored, or nearly: the library alone knows.
+    others = {
+        at: compress(chunks[at * nbytes : (at + 1) * nbytes], *settings)
+        for at in np.flatnonzero(sizes > nbytes).tolist()
+    }
+    for at, other in others.items():
+        sizes[at] = len(other)
+    return _cut(joined, starts[::n_streams], sizes, header, others)
+
+
+def _shuffled(chunks: memoryview, nbytes: int, typesize: int) -> memoryview:
+    """The first bytes of a chunk's elements, then their second bytes, and so on."""
+    n, count = len(chunks) // nbytes, nbytes // typesize
+    joined = memory.take(len(chunks))
+    planes = np.frombuffer(joined, np.uint8).reshape(n, typesize, count)
+    if typesize in (2, 4, 8):
+        elements = np.frombuffer(chunks, f"<u{typesize}").reshape(n, count)
+        for at in range(typesize):  # NumPy does this several at a time, and copies single bytes one by one
+            np.right_shift(elements, 8 * at, out=planes[:, at], casting="unsafe")
+    else:
+        planes[:] = np.frombuffer(chunks, np.uint8).reshape(n, count, typesize).swapaxes(1, 2)
+    return joined
+
+
+def _cut(
+    joined: bytes,
+    starts: np.ndarray[Any, Any],
+    sizes: np.ndarray[Any, Any],
+    header: np.ndarray[Any, Any],
+    others: dict[int, bytes],
+) -> Segments:
+    """Put blocks into containers of their own, which are `sizes` bytes long, but for some that are made."""
+    table = np.empty((len(sizes), 2), np.uint64)
+    table[:, 1] = sizes
+    table[:, 0] = np.cumsum(sizes) - sizes
+    before = np.empty(len(sizes), _BEFORE_BLOCK)
+    before["header"], before["offset"] = header, _BEFORE_BLOCK.itemsize
+    before["header"]["cbytes"] = sizes
+    cut = memory.take(int(sizes.sum()))
+    heads = table[:, :1] + np.arange(_BEFORE_BLOCK.itemsize, dtype=np.uint64)
+    np.frombuffer(cut, np.uint8)[heads] = before.view(np.uint8).reshape(heads.shape)
+    source, into = memoryview(joined), _BEFORE_BLOCK.itemsize
+    for start, (offset, nbytes) in zip(starts.tolist(), table.tolist(), strict=True):
+        cut[offset + into : offset + nbytes] = source[start : start + nbytes - into]
+    for at, other in others.items():
+        offset = int(table[at, 0])
+        cut[offset : offset + len(other)] = other
+    return Segments(cut, table)
+
+
+def decompress_joined(
+    decompress: Callable[[Buffer, Buffer], Any], encoded: Pieces, headers: np.ndarray[Any, Any], nbytes: int
+) -> memoryview | None:
+    """Decompress chunks into one buffer.
+
+    Parameters
+    ----------
+    decompress
+        `numcodecs.blosc.decompress`.
+    encoded
+        Containers of which each header can be true.
+    headers
+        Their headers, `HEADERS`.
+    nbytes
+        Size of each chunk in bytes.
+
+    Returns
+    -------
+    memoryview or None
+        None if they are not all of one block and of one kind, or if a block does not fill its container.
+
+    Raises
+    ------
+    RuntimeError
+        A block is broken.
+    """
+    sizes = encoded.sizes()
+    first = headers[0]
+    alike = headers.copy()
+    alike["cbytes"] = first["cbytes"]
+    if (alike != first).any() or first["blocksize"] != nbytes or first["flags"] & STORED:
+        return None
+    start = HEADER.size + 4 * len(sizes)
+    if max(start + int(sizes.sum()), nbytes * len(sizes)) > MAX_NBYTES:
+        return None
+    whole = first.copy()
+    blocks = start + np.cumsum(sizes) - sizes + _BEFORE_BLOCK.itemsize
+    whole["nbytes"], whole["cbytes"] = nbytes * len(sizes), start + sizes.sum()
+    joined = b"".join([whole.tobytes(), blocks.astype("<i4").tobytes(), *encoded])
+    typesize = int(first["typesize"])
+    split = not first["flags"] & _UNSPLIT and nbytes >= typesize * _LEAST_STREAM_NBYTES
+    if not _are_filled(joined, blocks, sizes, typesize if split else 1):
+        return None
+    decoded = memory.take(nbytes * len(sizes))
+    decompress(joined, decoded)
+    return decoded
+
+
+def _are_filled(
+    joined: bytes, blocks: np.ndarray[Any, Any], sizes: np.ndarray[Any, Any], n_streams: int
+) -> bool:
+    """Whether the streams of each block end where its container ends: none reaches into the next one."""
+    at_any_byte = np.ndarray(len(joined) - 3, "<i4", joined, strides=(1,))
+    at, end = blocks, blocks - _BEFORE_BLOCK.itemsize + sizes
+    if (at_any_byte[blocks - 4] != _BEFORE_BLOCK.itemsize).any():
+        return False
+    for _ in range(n_streams):
+        if (at + 4 > end).any():
+            return False
+        nbytes = at_any_byte[at]
+        at = at + 4 + nbytes
+        if (nbytes <= 0).any():
+            return False
+    return bool((at == end).all())
