@@ -86,11 +86,12 @@ def compress_joined(
     found = np.frombuffer(joined, HEADERS, 1)[0]
     if found["flags"] & STORED or not found["flags"] & _UNSPLIT or found["blocksize"] != joint.blocksize:
         return None
-    starts = np.frombuffer(joined, "<i4", len(chunks) // nbytes * n_streams, HEADER.size)
-    nbytes_of_streams = np.diff(starts, append=len(joined)).astype(np.int64)
-    if (nbytes_of_streams < 0).any():  # threads of the library's own put blocks where they come
+    bounds = np.empty(len(chunks) // nbytes * n_streams + 1, np.int64)
+    bounds[:-1], bounds[-1] = np.frombuffer(joined, "<i4", len(bounds) - 1, HEADER.size), len(joined)
+    if (bounds[1:] < bounds[:-1]).any():  # threads of the library's own put blocks where they come
         return None
-    sizes = nbytes_of_streams.reshape(-1, n_streams).sum(axis=1) + _BEFORE_BLOCK.itemsize
+    bounds = bounds[::n_streams]
+    sizes = bounds[1:] - bounds[:-1] + _BEFORE_BLOCK.itemsize
     # What has become no smaller is stored, or nearly: the library alone knows.
     others = {
         at: compress(chunks[at * nbytes : (at + 1) * nbytes], *settings)
@@ -98,7 +99,7 @@ def compress_joined(
     }
     for at, other in others.items():
         sizes[at] = len(other)
-    return _cut(joined, starts[::n_streams], sizes, header, others)
+    return _cut(joined, bounds[:-1], sizes, header, others)
 
 
 def _shuffled(chunks: memoryview, nbytes: int, typesize: int) -> memoryview:
@@ -106,7 +107,7 @@ def _shuffled(chunks: memoryview, nbytes: int, typesize: int) -> memoryview:
     n, count = len(chunks) // nbytes, nbytes // typesize
     joined = memory.take(len(chunks))
     planes = np.frombuffer(joined, np.uint8).reshape(n, typesize, count)
-    if typesize in (2, 4, 8):
+    if typesize in (2, 4):
         elements = np.frombuffer(chunks, f"<u{typesize}").reshape(n, count)
         for at in range(typesize):  # NumPy does this several at a time, and copies single bytes one by one
             np.right_shift(elements, 8 * at, out=planes[:, at], casting="unsafe")
@@ -167,30 +168,40 @@ def decompress_joined(
     RuntimeError
         A block is broken.
     """
-    sizes = encoded.sizes()
-    first = headers[0]
-    alike = headers.copy()
-    alike["cbytes"] = first["cbytes"]
-    if (alike != first).any() or first["blocksize"] != nbytes or first["flags"] & STORED:
+    first, words = headers[0], headers.view("<u4").reshape(len(headers), -1)
+    if first["blocksize"] != nbytes or first["flags"] & STORED or (words[:, :-1] != words[0, :-1]).any():
         return None
-    start = HEADER.size + 4 * len(sizes)
-    if max(start + int(sizes.sum()), nbytes * len(sizes)) > MAX_NBYTES:
+    joined, offsets = _behind(HEADER.size + 4 * len(headers), encoded)
+    if max(len(joined), nbytes * len(headers)) > MAX_NBYTES:
         return None
-    whole = first.copy()
-    blocks = start + np.cumsum(sizes) - sizes + _BEFORE_BLOCK.itemsize
-    whole["nbytes"], whole["cbytes"] = nbytes * len(sizes), start + sizes.sum()
-    joined = b"".join([whole.tobytes(), blocks.astype("<i4").tobytes(), *encoded])
+    blocks, sizes = offsets + _BEFORE_BLOCK.itemsize, encoded.sizes()
     typesize = int(first["typesize"])
     split = not first["flags"] & _UNSPLIT and nbytes >= typesize * _LEAST_STREAM_NBYTES
     if not _are_filled(joined, blocks, sizes, typesize if split else 1):
         return None
-    decoded = memory.take(nbytes * len(sizes))
+    whole = first.copy()
+    whole["nbytes"], whole["cbytes"] = nbytes * len(headers), len(joined)
+    joined[: HEADER.size + 4 * len(headers)] = whole.tobytes() + blocks.astype("<i4").tobytes()
+    decoded = memory.take(nbytes * len(headers))
     decompress(joined, decoded)
     return decoded
 
 
+def _behind(nbytes: int, encoded: Pieces) -> tuple[memoryview, np.ndarray[Any, Any]]:
+    """Put containers, and perhaps what lies between them, behind so many bytes; say where each is."""
+    if isinstance(encoded, Segments):
+        buffer, offsets = memoryview(encoded.buffer), encoded.table[:, 0].astype(np.int64)
+    else:
+        sizes = encoded.sizes()
+        buffer, offsets = memoryview(b"".join(encoded)), np.cumsum(sizes) - sizes
+    low, high = int(offsets.min()), int((offsets + encoded.sizes()).max())
+    joined = memory.take(nbytes + high - low)
+    joined[nbytes:] = buffer[low:high]
+    return joined, offsets + (nbytes - low)
+
+
 def _are_filled(
-    joined: bytes, blocks: np.ndarray[Any, Any], sizes: np.ndarray[Any, Any], n_streams: int
+    joined: memoryview, blocks: np.ndarray[Any, Any], sizes: np.ndarray[Any, Any], n_streams: int
 ) -> bool:
     """Whether the streams of each block end where its container ends: none reaches into the next one."""
     at_any_byte = np.ndarray(len(joined) - 3, "<i4", joined, strides=(1,))
