@@ -96,7 +96,7 @@ def test_the_same_bytes_whatever_the_settings(
 
 @pytest.mark.parametrize(
     ("cname", "shuffle", "typesize"),
-    [("lz4", 1, 2), ("zlib", 0, 4), ("lz4hc", 1, 1), ("zstd", 1, 2), ("zstd", 2, 1)],
+    [("lz4", 1, 2), ("lz4", 0, 1), ("lz4hc", 1, 1), ("zstd", 1, 2), ("zstd", 2, 1)],
 )
 def test_one_call_does_the_work(calls, cname, shuffle, typesize):
     """The first chunk shows how; then all are compressed at once, and decompressed at once."""

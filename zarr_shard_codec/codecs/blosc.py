@@ -43,8 +43,6 @@ SNAPPY: Final = 2
 
 _LARGE_NBYTES: Final = 128 << 10
 """What is smaller is sooner copied than decompressed to its place: numcodecs looks long at a place."""
-_SMALL_NBYTES: Final = 32 << 10
-"""Up to this size, calls of the library, and waiting for Python's lock around them, are what takes long."""
 _FEW: Final = 24
 """Headers that are looked at sooner one by one in Python than all at once in NumPy."""
 
@@ -159,10 +157,9 @@ class BloscCodec:
                 headers = np.frombuffer(encoded.heads(HEADER.size), HEADERS)
                 if not _are_possible(headers, encoded.sizes(), nbytes):
                     return None
-                if nbytes <= _SMALL_NBYTES:
-                    joined = decompress_joined(decompress, encoded, headers, nbytes)
-                    if joined is not None:
-                        return joined
+                joined = decompress_joined(decompress, encoded, headers, nbytes)
+                if joined is not None:
+                    return joined
             elif any(self._checked_nbytes(memoryview(part), nbytes) != nbytes for part in encoded):
                 return None
             decoded = memory.take(nbytes * len(encoded))
@@ -177,14 +174,11 @@ class BloscCodec:
 
     def encode_many(self, decoded: Pieces) -> Pieces:
         """Compress each, small ones in one call. Raises as `encode`."""
-        most = int(decoded.sizes().max(initial=0))
-        if self.cname not in _compressors() or most > MAX_NBYTES:
+        if self.cname not in _compressors() or decoded.sizes().max(initial=0) > MAX_NBYTES:
             return Parts([self.encode(part) for part in decoded])
         compress = _library().compress
         how = Settings(self.cname.encode(), self.clevel, self.shuffle, self.blocksize, self.typesize or 1)
-        joined = None
-        if len(decoded) > _FEW and most <= _SMALL_NBYTES and (chunks := decoded.joined(most)) is not None:
-            joined = compress_joined(compress, how, chunks, most)
+        joined = compress_joined(compress, how, decoded) if len(decoded) > _FEW else None
         return joined or Parts([compress(part, *how) for part in decoded])
 
     def _checked_nbytes(self, encoded: memoryview, max_nbytes: int) -> int:

@@ -39,8 +39,11 @@ _BEFORE_BLOCK: Final = np.dtype([("header", HEADERS), ("offset", "<u4")])
 """What is before the block of a container that has one."""
 _LEAST_STREAM_NBYTES: Final = 128
 """No block is split into shorter streams."""
-_SHUFFLED_NBYTES: Final = 8 << 10
-"""What is larger takes longer to shuffle here than is won."""
+_COMPRESSED_NBYTES: Final = {b"zstd": 32 << 10, b"lz4": 8 << 10, b"lz4hc": 8 << 10}
+"""Chunks gain up to these sizes. All but zstd's are split, and to shuffle them here takes long. BloscLZ goes
+by what it is told of splitting, and would make other bytes; zlib takes longer than its calls."""
+_DECOMPRESSED_NBYTES: Final = 32 << 10
+"""What is larger takes no longer than its call."""
 _NEVER_SPLIT: Final = 32
 """The library splits no block of elements so long; where nothing is shuffled, that is all it means."""
 
@@ -55,17 +58,29 @@ class Settings(NamedTuple):
     typesize: int
 
 
-def compress_joined(
-    compress: Callable[..., bytes], settings: Settings, chunks: memoryview, nbytes: int
-) -> Segments | None:
-    """Compress chunks of `nbytes` bytes, which lie one behind the other.
+def compress_joined(compress: Callable[..., bytes], settings: Settings, decoded: Pieces) -> Segments | None:
+    """Compress chunks.
+
+    Parameters
+    ----------
+    compress
+        `numcodecs.blosc.compress`.
+    settings
+        What it is told.
+    decoded
+        At least one chunk.
 
     Returns
     -------
     Segments or None
-        A container for each, as `compress` makes it. None if chunks like the first can't be blocks of one.
+        A container for each, as `compress` makes it. None if that is no gain, if chunks like the first can't
+        be the blocks of one, or if they do not lie one behind the other.
     """
-    if settings.cname == b"blosclz":  # it goes by what it is told of splitting, and would make other bytes
+    nbytes = len(decoded[0])
+    if not 0 < nbytes <= _COMPRESSED_NBYTES.get(settings.cname, 0):
+        return None
+    chunks = decoded.joined(nbytes)
+    if chunks is None:
         return None
     header = np.frombuffer(compress(chunks[:nbytes], *settings), HEADERS, 1)
     flags = int(header["flags"][0])
@@ -79,8 +94,6 @@ def compress_joined(
         if flags & _BITSHUFFLED or nbytes % n_streams:
             return None
         if flags & _SHUFFLED and n_streams > 1:
-            if nbytes > _SHUFFLED_NBYTES:
-                return None
             source = _shuffled(chunks, nbytes, n_streams)
     joined = compress(source, *joint)
     found = np.frombuffer(joined, HEADERS, 1)[0]
@@ -161,7 +174,8 @@ def decompress_joined(
     Returns
     -------
     memoryview or None
-        None if they are not all of one block and of one kind, or if a block does not fill its container.
+        None if that is no gain, if they are not all of one block and of one kind, or if a block does not fill
+        its container.
 
     Raises
     ------
@@ -169,7 +183,9 @@ def decompress_joined(
         A block is broken.
     """
     first, words = headers[0], headers.view("<u4").reshape(len(headers), -1)
-    if first["blocksize"] != nbytes or first["flags"] & STORED or (words[:, :-1] != words[0, :-1]).any():
+    if nbytes > _DECOMPRESSED_NBYTES or first["blocksize"] != nbytes:
+        return None
+    if first["flags"] & STORED or (words[:, :-1] != words[0, :-1]).any():
         return None
     joined, offsets = _behind(HEADER.size + 4 * len(headers), encoded)
     if max(len(joined), nbytes * len(headers)) > MAX_NBYTES:
