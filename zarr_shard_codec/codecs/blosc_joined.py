@@ -82,21 +82,21 @@ def compress_joined(compress: Callable[..., bytes], settings: Settings, decoded:
     chunks = decoded.joined(nbytes)
     if chunks is None:
         return None
-    header = np.frombuffer(compress(chunks[:nbytes], *settings), HEADERS, 1)
-    flags = int(header["flags"][0])
-    if flags & STORED or header["blocksize"][0] != nbytes:
+    (header,) = np.frombuffer(compress(chunks[:nbytes], *settings), HEADERS, 1)
+    flags = int(header["flags"])
+    if flags & STORED or header["blocksize"] != nbytes:
         return None
     n_streams, source, joint = 1, chunks, settings._replace(blocksize=nbytes)
     if not flags & _UNSPLIT:
         # The library makes no blocks of several streams of less than 64 KiB. So each stream is a block.
-        n_streams = settings.typesize
+        n_streams = int(header["typesize"])  # 1 for what is more than a byte can say
         joint = settings._replace(shuffle=0, blocksize=nbytes // n_streams, typesize=_NEVER_SPLIT)
         if flags & _BITSHUFFLED or nbytes % n_streams:
             return None
         if flags & _SHUFFLED and n_streams > 1:
             source = _shuffled(chunks, nbytes, n_streams)
     joined = compress(source, *joint)
-    found = np.frombuffer(joined, HEADERS, 1)[0]
+    (found,) = np.frombuffer(joined, HEADERS, 1)
     if found["flags"] & STORED or not found["flags"] & _UNSPLIT or found["blocksize"] != joint.blocksize:
         return None
     bounds = np.empty(len(chunks) // nbytes * n_streams + 1, np.int64)
@@ -133,7 +133,7 @@ def _cut(
     joined: bytes,
     starts: np.ndarray[Any, Any],
     sizes: np.ndarray[Any, Any],
-    header: np.ndarray[Any, Any],
+    header: np.void,
     others: dict[int, bytes],
 ) -> Segments:
     """Put blocks into containers of their own, which are `sizes` bytes long, but for some that are made."""
@@ -204,16 +204,16 @@ def decompress_joined(
 
 
 def _behind(nbytes: int, encoded: Pieces) -> tuple[memoryview, np.ndarray[Any, Any]]:
-    """Put containers, and perhaps what lies between them, behind so many bytes; say where each is."""
+    """Put containers behind so many bytes, and perhaps what lies between them; say where each is."""
+    sizes = encoded.sizes()
     if isinstance(encoded, Segments):
-        buffer, offsets = memoryview(encoded.buffer), encoded.table[:, 0].astype(np.int64)
-    else:
-        sizes = encoded.sizes()
-        buffer, offsets = memoryview(b"".join(encoded)), np.cumsum(sizes) - sizes
-    low, high = int(offsets.min()), int((offsets + encoded.sizes()).max())
-    joined = memory.take(nbytes + high - low)
-    joined[nbytes:] = buffer[low:high]
-    return joined, offsets + (nbytes - low)
+        offsets = encoded.table[:, 0].astype(np.int64)
+        low, high = int(offsets.min()), int((offsets + sizes).max())
+        if high - low <= 2 * sizes.sum():
+            joined = memory.take(nbytes + high - low)
+            joined[nbytes:] = memoryview(encoded.buffer)[low:high]
+            return joined, offsets + (nbytes - low)
+    return memoryview(bytearray().join([bytes(nbytes), *encoded])), nbytes + np.cumsum(sizes) - sizes
 
 
 def _are_filled(
