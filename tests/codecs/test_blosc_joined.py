@@ -94,6 +94,18 @@ def test_the_same_bytes_whatever_the_settings(
     assert bytes(codec.decode_many(encoded, nbytes)) == data
 
 
+@pytest.mark.parametrize("cname", ["lz4", "zstd"])
+def test_chunks_that_just_become_smaller_or_just_do_not(cname):
+    """Around the size from which a chunk is stored, the last one of all included."""
+    codec = BloscCodec("blosc", cname, 5, 1, 2, 0)
+    noise, smooth = _data("noise", 2048, n=1), _data("smooth", 2048, n=30)
+    for n_equal in range(0, 160, 2):
+        last = noise[n_equal:] + bytes(n_equal)
+        segments = _segments(smooth + last + smooth + last, 2048)
+        encoded = codec.encode_many(segments)
+        assert [bytes(part) for part in encoded] == [codec.encode(part) for part in segments]
+
+
 @pytest.mark.parametrize(
     ("cname", "shuffle", "typesize"),
     [("lz4", 1, 2), ("lz4", 0, 1), ("lz4hc", 1, 1), ("zstd", 1, 2), ("zstd", 2, 1)],

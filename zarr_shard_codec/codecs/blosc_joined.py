@@ -80,7 +80,7 @@ def compress_joined(compress: Callable[..., bytes], settings: Settings, decoded:
     if not 0 < nbytes <= _COMPRESSED_NBYTES.get(settings.cname, 0):
         return None
     chunks = decoded.joined(nbytes)
-    if chunks is None:
+    if chunks is None or len(chunks) > MAX_NBYTES:
         return None
     (header,) = np.frombuffer(compress(chunks[:nbytes], *settings), HEADERS, 1)
     flags = int(header["flags"])
@@ -136,7 +136,7 @@ def _cut(
     header: np.void,
     others: dict[int, bytes],
 ) -> Segments:
-    """Put blocks into containers of their own, which are `sizes` bytes long, but for some that are made."""
+    """Put blocks into containers of their own, of `sizes` bytes; those of `others` are made already."""
     table = np.empty((len(sizes), 2), np.uint64)
     table[:, 1] = sizes
     table[:, 0] = np.cumsum(sizes) - sizes
@@ -147,11 +147,11 @@ def _cut(
     heads = table[:, :1] + np.arange(_BEFORE_BLOCK.itemsize, dtype=np.uint64)
     np.frombuffer(cut, np.uint8)[heads] = before.view(np.uint8).reshape(heads.shape)
     source, into = memoryview(joined), _BEFORE_BLOCK.itemsize
-    for start, (offset, nbytes) in zip(starts.tolist(), table.tolist(), strict=True):
-        cut[offset + into : offset + nbytes] = source[start : start + nbytes - into]
-    for at, other in others.items():
-        offset = int(table[at, 0])
-        cut[offset : offset + len(other)] = other
+    for at, (start, (offset, nbytes)) in enumerate(zip(starts.tolist(), table.tolist(), strict=True)):
+        if at in others:
+            cut[offset : offset + nbytes] = others[at]
+        else:
+            cut[offset + into : offset + nbytes] = source[start : start + nbytes - into]
     return Segments(cut, table)
 
 
