@@ -16,9 +16,10 @@ from zarr.core.codec_pipeline import BatchedCodecPipeline
 from zarr.core.common import concurrent_map
 from zarr.core.config import config
 
-from zarr_shard_codec.adapters.zarr_python import reading, versions, writing
+from zarr_shard_codec.adapters.zarr_python import here, reading, versions, writing
 from zarr_shard_codec.adapters.zarr_python.chains import Chains
 from zarr_shard_codec.adapters.zarr_python.codec import ShardingCodec
+from zarr_shard_codec.adapters.zarr_python.here import NeedsLoopError
 from zarr_shard_codec.adapters.zarr_python.settings import WriteSettings, pipeline_beneath
 from zarr_shard_codec.adapters.zarr_python.stores import AsyncObjects, key_of, leads_elsewhere, own_store
 from zarr_shard_codec.adapters.zarr_python.turns import name_of, turn_async
@@ -44,6 +45,11 @@ class ShardPipeline(BatchedCodecPipeline):
     def __post_init__(self) -> None:
         object.__setattr__(self, "chains", Chains(self))
         object.__setattr__(self, "settings", WriteSettings.now())
+        here.install()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        here.install()
 
     @classmethod
     def from_codecs(cls, codecs: Iterable[Any], *, batch_size: int | None = None) -> Self:
@@ -54,8 +60,14 @@ class ShardPipeline(BatchedCodecPipeline):
         own = [ShardingCodec.standing_in_for(codec) for codec in given]
         return super().from_codecs(own, batch_size=batch_size)
 
+    def runs_here(self, store_path: Any) -> bool:
+        """Whether the array's objects can be read and written without an event loop. See `here`."""
+        store = own_store(store_path)
+        return store is not None and not waits_for_network(store)
+
     async def read(self, batch_info: Iterable[Any], out: Any, drop_axes: tuple[int, ...] = ()) -> Any:
         """Read what is selected of some chunks into `out`."""
+        at_once = here.is_here()
         batch = list(batch_info)
         store = own_store(batch[0][0]) if batch else None
         if len(batch) == 1 and not drop_axes and reading.read_known(self.chains, store, batch[0], out):
@@ -63,22 +75,28 @@ class ShardPipeline(BatchedCodecPipeline):
         keys = [key_of(item[0]) or str(at) for at, item in enumerate(batch)]
         selected = reading.prepare(self.chains, batch, keys, out, drop_axes)
         if selected is None or not batch:
+            if at_once:
+                raise NeedsLoopError
             return await super().read(batch, out, drop_axes)
         host = AsyncObjects(
             {key: item[0] for key, item in zip(keys, batch, strict=True)},
             versions.coalescing(batch[0][1].config),
         )
         for tasks, finish in selected.groups():
-            await _run(store, host, tasks, small=_is_small(selected))
+            await _run(store, host, tasks, at_once=at_once, small=_is_small(selected))
             for call in finish:
                 call()
         return versions.read_results(len(batch), selected.missing)
 
     async def write(self, batch_info: Iterable[Any], value: Any, drop_axes: tuple[int, ...] = ()) -> None:
         """Set what is selected of some chunks to parts of `value`."""
+        at_once = here.is_here()
         batch = list(batch_info)
         writes = writing.prepare(self.chains, batch, value, drop_axes)
-        if writes is None:
+        if at_once:
+            if writes is None or not writing.write_by_engine(writes, self.settings):
+                raise NeedsLoopError
+        elif writes is None:
             await self._write_by_host(batch, value, drop_axes)
         else:
             await writing.write_async(writes, self.settings, config.get("async.concurrency"))
@@ -96,9 +114,13 @@ class ShardPipeline(BatchedCodecPipeline):
         await concurrent_map([(item,) for item in batch], write_one, config.get("async.concurrency"))
 
 
-async def _run(store: Store | None, host: AsyncObjects, tasks: list[ReadTask], *, small: bool) -> None:
+async def _run(
+    store: Store | None, host: AsyncObjects, tasks: list[ReadTask], *, at_once: bool, small: bool
+) -> None:
     try:
-        if store is None:
+        if at_once and store is not None:
+            read_objects(store, tasks)
+        elif store is None:
             await read_objects_async(host, tasks)
         elif waits_for_network(store):
             await read_objects_async(store, tasks)
@@ -109,6 +131,8 @@ async def _run(store: Store | None, host: AsyncObjects, tasks: list[ReadTask], *
     except StoreError as error:
         if store is None or not leads_elsewhere(error):
             raise
+        if at_once:
+            raise NeedsLoopError from None
         await read_objects_async(host, tasks)
 
 

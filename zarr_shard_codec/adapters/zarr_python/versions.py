@@ -7,10 +7,10 @@ loads our entry points whether or not anybody has turned the adapter on.
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from functools import cache
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from zarr_shard_codec.core.grid import ChunkOrder
 from zarr_shard_codec.core.ranges import Coalescing
@@ -77,3 +77,27 @@ def default_pipeline_path() -> str:
     """The codec pipeline that zarr-python uses unless somebody says otherwise."""
     path: str = import_module("zarr").config.defaults[0]["codec_pipeline"]["path"]
     return path
+
+
+class Selecting(NamedTuple):
+    """Where zarr-python's arrays turn to their event loop.
+
+    Attributes
+    ----------
+    module
+        The one whose `sync` they call.
+    methods
+        Whose coroutines they give it, for reading and for writing a selection.
+    """
+
+    module: Any
+    methods: Sequence[Any]
+
+
+def selecting() -> Selecting | None:
+    """See `Selecting`; None if this version does it in another way."""
+    module = import_module("zarr.core.array")
+    methods = [getattr(module.AsyncArray, name, None) for name in ("_get_selection", "_set_selection")]
+    if not hasattr(module, "sync") or not all(hasattr(method, "__code__") for method in methods):
+        return None
+    return Selecting(module, methods)

@@ -165,11 +165,9 @@ def write(writes: Sequence[Write], settings: WriteSettings) -> None:
     CorruptShardError, StoreError
         As `engine.writing.write_objects`.
     """
-    writes = _of_something(writes)
-    store = _store_of(writes, settings)
-    if store is not None and _write_by_engine(store, writes, settings):
+    if write_by_engine(writes, settings):
         return
-    for one in writes:
+    for one in _of_something(writes):
         with turn(name_of(one.setter)):
             host = SyncObjects({one.key: one.setter}, versions.coalescing(one.config))
             write_objects(host, [one.task()])
@@ -178,9 +176,9 @@ def write(writes: Sequence[Write], settings: WriteSettings) -> None:
 async def write_async(writes: Sequence[Write], settings: WriteSettings, concurrency: int) -> None:
     """Write chunks of one array without holding up the event loop. Raises as `write`."""
     writes = _of_something(writes)
-    store = _store_of(writes, settings)
+    ours = not writes or own_store(writes[0].setter) is not None
     # Another thread even for little: it may have to wait for a lock.
-    if store is not None and await asyncio.to_thread(_write_by_engine, store, writes, settings):
+    if ours and await asyncio.to_thread(write_by_engine, writes, settings):
         return
     limit = asyncio.Semaphore(concurrency)
 
@@ -200,13 +198,18 @@ def _of_something(writes: Sequence[Write]) -> list[Write]:
     return [one for one in writes if one.value.size]
 
 
-def _store_of(writes: Sequence[Write], settings: WriteSettings) -> Store | None:
-    return own_store(writes[0].setter, durable=settings.durable) if writes else None
+def write_by_engine(writes: Sequence[Write], settings: WriteSettings) -> bool:
+    """Write by our store; whether it could be done: else the host has to reach the objects, or some of them.
 
-
-def _write_by_engine(store: Store, writes: Sequence[Write], settings: WriteSettings) -> bool:
-    """Write, unless the host reaches the objects and our store does not; then it is for the host to do."""
+    Raises as `write`.
+    """
+    writes = _of_something(writes)
+    if not writes:
+        return True
     first = writes[0]
+    store = own_store(first.setter, durable=settings.durable)
+    if store is None:
+        return False
     first.setter.store._check_writable()
     if settings.write_strategy != "replace":
         writes = [one.fitting(store, settings.write_strategy) for one in writes]
