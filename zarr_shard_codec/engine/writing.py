@@ -19,6 +19,7 @@ from zarr_shard_codec.core.jobs import Encoded, EncodeJob, UpdateJob
 from zarr_shard_codec.core.patching import Append, Overwrite, Patch
 from zarr_shard_codec.core.plans import Plan
 from zarr_shard_codec.core.writing import Update
+from zarr_shard_codec.engine.afterwards import afterwards
 from zarr_shard_codec.engine.conversations import Seen, converse_seen
 from zarr_shard_codec.engine.locks import Locking, Locks
 from zarr_shard_codec.engine.pool import thread_count, waiting_pool, working_pool
@@ -27,6 +28,7 @@ from zarr_shard_codec.errors import StoreError, UsageError, ZarrShardError
 from zarr_shard_codec.stores.protocols import (
     Store,
     deletes_conditionally,
+    frees_space,
     locks_names,
     patches_objects,
     waits_for_network,
@@ -201,6 +203,8 @@ def _tried(write: _Started, store: Store, lock: Locking) -> bool:
         return store.write_if(key, made, seen.version)
     if made is None:
         store.delete(key)
+    elif frees_space(store):
+        afterwards(store.replace(key, made))
     else:
         store.write(key, made)
     return True

@@ -19,7 +19,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final, Self, TypeVar
 
 from zarr_shard_codec.core.patching import Patch
@@ -181,9 +181,25 @@ class LocalStore:
         """
         with self._temporary(key) as file:
             yield file.descriptor
-            file.finish()
-            files.replace(file.name, file.path)
-            self._keep_names(file.path)
+            self._put(file)
+
+    def replace(self, key: str, parts: Sequence[Buffer]) -> Callable[[], None]:
+        """As `write`; the old file's space is not free before what this returns is called.
+
+        See `FreeingStore.replace`.
+        """
+        with ExitStack() as old, self._temporary(key) as file:
+            files.write_parts(file.descriptor, parts)
+            descriptor = files.hold(file.path)
+            if descriptor is not None:
+                old.callback(os.close, descriptor)
+            self._put(file)
+            return old.pop_all().close
+
+    def _put(self, file: TemporaryFile) -> None:
+        file.finish()
+        files.replace(file.name, file.path)
+        self._keep_names(file.path)
 
     def create(self, key: str, parts: Sequence[Buffer]) -> bool:
         """Add the file unless there is one; whether it was added. See `Store.create`.

@@ -166,6 +166,19 @@ def patches_objects(store: Store) -> TypeGuard[PatchingStore]:
     return hasattr(store, "patch")
 
 
+class FreeingStore(Store, Protocol):
+    """A store that takes its time to free what an object took up before it was replaced."""
+
+    def replace(self, key: str, parts: Sequence[Buffer]) -> Callable[[], None]:
+        """As `write`; returns what frees the old object's space, to be called once, in any thread."""
+        ...
+
+
+def frees_space(store: Store) -> TypeGuard[FreeingStore]:
+    """Whether a store is a `FreeingStore`."""
+    return hasattr(store, "replace")
+
+
 class LockingStore(Store, Protocol):
     """A store with locks that hold across processes, and that die with their holders."""
 

@@ -6,8 +6,8 @@ files awaits nothing, so the coroutine that the host has made runs to its end at
 that is taken; `sync` takes it in the thread that called.
 
 Until our pipeline is reached nothing has been done. So whatever comes in between, and what the pipeline
-cannot do without a loop (`NeedsLoopError`), begins anew the host's own way, which is also the only way for all
-other arrays, and for versions of zarr-python that have no such `sync`.
+cannot do without a loop (`NeedsLoopError`), begins anew the host's own way. It is the only way for all other
+arrays, and for versions of zarr-python that have no such `sync`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _standing_in_for(host_sync: Callable[..., Any]) -> Callable[..., Any]:
         arguments = dict(coro.cr_frame.f_locals)  # type: ignore[attr-defined]
         array = arguments["self"]
         runs_here = getattr(array.codec_pipeline, "runs_here", None)
-        if runs_here is None or not runs_here(array.store_path):
+        if runs_here is None or not runs_here(array.store_path) or versions.is_mended(array):
             return host_sync(coro)
         before = _state.steps, _state.reached
         _state.steps, _state.reached = True, False

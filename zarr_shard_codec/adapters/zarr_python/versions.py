@@ -101,3 +101,8 @@ def selecting() -> Selecting | None:
     if not hasattr(module, "sync") or not all(hasattr(method, "__code__") for method in methods):
         return None
     return Selecting(module, methods)
+
+
+def is_mended(array: Any) -> bool:
+    """Whether the host mended the array's metadata when it read them: it stores them before it writes."""
+    return getattr(array.metadata, "_stored_document", None) is not None
