@@ -116,9 +116,9 @@ class WatchedStore(LocalStore):
         opened = super().open_object(key)
         return opened and Watched(opened, self.reads)
 
-    def write(self, key, parts):
+    def replace(self, key, parts):
         self.writes.append(key)
-        super().write(key, parts)
+        return super().replace(key, parts)
 
     def patch(self, key, patch, version):
         self.patches.append([(offset, sum(map(len, parts))) for offset, parts in patch.writes])

@@ -5,10 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zarr_shard_codec.core.pieces import Parts, Segments, splice
+from zarr_shard_codec.core.pieces import Extent, Parts, Segments, Stored, read_parts, splice
+from zarr_shard_codec.core.ranges import ByteRange, Coalescing
+from zarr_shard_codec.errors import CorruptShardError
 
 CHUNKS = st.binary(min_size=1, max_size=5)
 
@@ -31,6 +34,25 @@ def segments(draw, n_chunks):
     return Segments(_buffers(draw, buffer), table)
 
 
+class Held:
+    """An object that is open."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def read_joined(self, ranges):
+        """All of them one behind the other; None if some are missing."""
+        found = b"".join(self.data[offset : offset + nbytes] for offset, nbytes in ranges)
+        return found if len(found) == sum(nbytes for _, nbytes in ranges) else None
+
+
+@st.composite
+def stored(draw, n_chunks):
+    """The same slices, of an object that nobody has read."""
+    made = draw(segments(n_chunks))
+    return Stored(Held(bytes(made.buffer)), made.table, Coalescing(0, 1 << 20))
+
+
 @st.composite
 def parts(draw, n_chunks):
     """That many buffers."""
@@ -47,11 +69,13 @@ def groups(draw):
     made = []
     for low, high in zip([0, *cuts], [*cuts, len(chosen)], strict=True):
         linear = np.array(chosen[low:high], np.int64)
-        made.append((linear, draw(segments(high - low) | parts(high - low))))
+        made.append((linear, draw(segments(high - low) | parts(high - low) | stored(high - low))))
     return n_chunks, made
 
 
 def _bytes(pieces):
+    if isinstance(pieces, Stored):
+        pieces = pieces.take(np.arange(len(pieces)))
     return [bytes(each) for each in pieces]
 
 
@@ -66,35 +90,44 @@ def test_splice_lines_chunks_up_as_a_dictionary_does(case, data):
     }
     order = data.draw(st.none() | st.permutations(range(n_chunks)).map(np.array))
     sequence = [at for at in (range(n_chunks) if order is None else order.tolist()) if at in model]
-    linear, nbytes, buffers = splice(made, order)
+    linear, nbytes, found = splice(made, order)
     assert linear.tolist() == sequence
     assert nbytes.tolist() == [len(model[at]) for at in sequence]
-    assert b"".join(buffers) == b"".join(model[at] for at in sequence)
+    assert b"".join(read_parts(found)) == b"".join(model[at] for at in sequence)
 
 
 @given(groups())
 def test_splice_joins_what_touches_and_copies_nothing(case):
-    """A buffer more for each place where chunks do not follow each other in one source; all are views."""
+    """A part more for each place where chunks do not follow each other in one source; views, or unread."""
     _, made = case
     places = {}
     for source, (linear, pieces) in enumerate(made):
         for position, at in enumerate(linear.tolist()):
-            if isinstance(pieces, Segments):
+            if not isinstance(pieces, Parts):
                 offset, nbytes = pieces.table[position].tolist()
                 places[at] = source, offset, offset + nbytes
             else:
                 places[at] = source, position, None
     sequence = [places[at] for at in sorted(places)]
     expected = 1 + sum(one[2] is None or (one[0], one[2]) != other[:2] for one, other in pairwise(sequence))
-    _, _, buffers = splice(made, None)
-    assert len(buffers) == expected
+    _, _, found = splice(made, None)
+    assert len(found) == expected
     sources = [
         np.frombuffer(buffer, np.uint8)
         for _, pieces in made
+        if not isinstance(pieces, Stored)
         for buffer in ([pieces.buffer] if isinstance(pieces, Segments) else pieces.buffers)
     ]
-    for buffer in buffers:
+    for buffer in (one for one in found if not isinstance(one, Extent)):
         assert any(np.shares_memory(np.frombuffer(buffer, np.uint8), source) for source in sources)
+
+
+def test_bytes_that_are_gone_before_they_are_read_are_an_error():
+    """A part of an object that was cut short is not made up."""
+    assert read_parts([b"ab", Extent(Held(b"0123"), ByteRange(1, 3))]) == [b"ab", b"123"]
+    with pytest.raises(CorruptShardError) as caught:
+        read_parts([Extent(Held(b"0123"), ByteRange(1, 4))])
+    assert caught.value.reason == "object_changed"
 
 
 def test_a_shard_that_stays_as_it_is_is_one_buffer():

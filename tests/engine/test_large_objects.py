@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import zarr_shard_codec as zsc
 from zarr_shard_codec.core.pieces import Stored
 from zarr_shard_codec.engine import conversations
-from zarr_shard_codec.stores import files
+from zarr_shard_codec.stores import copying, files
 from zarr_shard_codec.stores.local import LocalStore
 
 BYTES = {"name": "bytes", "configuration": {"endian": "little"}}
@@ -86,16 +86,67 @@ def test_parts_make_the_whole(tmp_path_factory, data):
     for at in data.draw(st.lists(st.tuples(*(st.integers(0, size - 4) for size in shape)), max_size=3)):
         values[tuple(slice(low, low + 4) for low in at)] = 0
     array[...] = values
-    wanted = tuple(
-        slice(*sorted(data.draw(st.tuples(*[st.integers(0, size)] * 2))), data.draw(st.integers(1, 5)))
-        for size in shape
-    )
+    wanted = _selection(data, shape)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conversations, "_LARGE_NBYTES", 0)
         patch.setattr(conversations.memory, "LARGEST_NBYTES", data.draw(st.sampled_from([0, 8 * MIB])))
         patch.setattr(type(array.chain), "batch_nbytes", property(lambda _: 200))
         for where in (wanted, ...):
             assert np.array_equal(array[where], values[where])
+
+
+@pytest.mark.parametrize("order", ["lexicographic", "morton"])
+@pytest.mark.parametrize("codecs", [[BYTES], [BYTES, ZSTD]])
+def test_a_part_of_a_large_shard_is_set_without_reading_the_rest(tmp_path, read_sizes, order, codecs):
+    """The index, and the chunks that change in part: the others go from file to file, unread."""
+    values = _values((128, 256, 256))
+    array = _one_shard(tmp_path, values, inner_chunk_shape=(32, 32, 32), codecs=codecs, chunk_order=order)
+    read_sizes.clear()
+    array[32:64, 64:96, 96:128] = values[32:64, 64:96, 96:128] = 7
+    array[40:70, 70:75, 100] = values[40:70, 70:75, 100] = 8
+    assert sum(read_sizes) < MIB
+    assert np.array_equal(zsc.open(tmp_path)[...], values)
+
+
+def _selection(data, shape):
+    return tuple(
+        slice(*sorted(data.draw(st.tuples(*[st.integers(0, size)] * 2))), data.draw(st.integers(1, 5)))
+        for size in shape
+    )
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@given(data=st.data())
+def test_parts_of_large_objects_are_set_as_numpy_sets_them(tmp_path_factory, data, nested):
+    """Any selections one after the other, any order of chunks, shards within shards, empty chunks."""
+    shape = (12, 10, 14)
+    values = np.zeros(shape, "u2")
+    path = tmp_path_factory.mktemp("parts")
+    compressed = data.draw(st.sampled_from([[], [ZSTD]]))
+    index_codecs = [BYTES, {"name": "crc32c"}]
+    inner = {"chunk_shape": [2, 2, 2], "codecs": [BYTES, *compressed], "index_codecs": index_codecs}
+    array = zsc.create(
+        path,
+        shape=shape,
+        dtype="u2",
+        shard_shape=(8, 8, 8),
+        inner_chunk_shape=(4, 2, 4),
+        codecs=[{"name": "sharding_indexed", "configuration": inner}] if nested else [BYTES, *compressed],
+        chunk_order=data.draw(st.sampled_from(["lexicographic", "morton"])),
+        index_location=data.draw(st.sampled_from(["start", "end"])),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversations, "_LARGE_NBYTES", 0)
+        patch.setattr(copying, "_WORTH_A_CALL", data.draw(st.sampled_from([1, 20, 1 << 16])))
+        for _ in range(data.draw(st.integers(1, 5))):
+            where = _selection(data, shape)
+            value = data.draw(st.integers(0, 3))
+            array[where] = values[where] = value or np.arange(1, 1 + values[where].size).reshape(
+                values[where].shape
+            )
+        assert np.array_equal(array[...], values)
+    assert np.array_equal(zsc.open(path)[...], values)
+    assert zsc.verify(path).findings == ()
 
 
 def _large(path):

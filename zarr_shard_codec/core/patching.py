@@ -19,7 +19,7 @@ from zarr_shard_codec.core.fill import filled
 from zarr_shard_codec.core.grid import write_order
 from zarr_shard_codec.core.index import EMPTY, ShardIndex
 from zarr_shard_codec.core.jobs import Bounds, Encoded, EncodeJob, UpdateJob
-from zarr_shard_codec.core.pieces import splice
+from zarr_shard_codec.core.pieces import read_parts, splice
 from zarr_shard_codec.core.plans import SIZE, IndexRequest, Plan, Shard, covers, deleted
 from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
 from zarr_shard_codec.core.selection import Box
@@ -80,7 +80,8 @@ class Append:
         if any(len(linear) for linear, _ in encoded):
             lexicographic = self.shard.chunk_order == "lexicographic"
             order = None if lexicographic else write_order(self.shard.chunk_order, counts)
-            linear, nbytes, buffers = splice(encoded, order)
+            linear, nbytes, parts = splice(encoded, order)
+            buffers = read_parts(parts)
             ends = self.nbytes + np.cumsum(nbytes, dtype=np.uint64)
             entries[linear, 0], entries[linear, 1] = ends - nbytes, nbytes
         elif (entries == EMPTY).all():

@@ -63,6 +63,10 @@ class Segments:
         """Choose some, by position."""
         return Segments(self.buffer, self.table[chosen])
 
+    def span(self, offset: int, nbytes: int) -> memoryview:
+        """Some bytes of the buffer."""
+        return memoryview(self.buffer)[offset : offset + nbytes]
+
     def joined(self, nbytes: int) -> memoryview | None:
         """All slices one behind the other, if each has `nbytes` bytes and they lie on a grid of that step.
 
@@ -131,6 +135,38 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """Bytes of an object that go into another one without anybody seeing them.
+
+    Attributes
+    ----------
+    source
+        The object that has them.
+    lies
+        Where.
+    """
+
+    source: Source
+    lies: ByteRange
+
+    def read(self) -> Buffer:
+        """The bytes. Raises as `Stored.take`."""
+        found = self.source.read_joined([self.lies])
+        if found is None:
+            raise cut_short()
+        return found
+
+
+Part = Buffer | Extent
+"""What objects are put together of."""
+
+
+def read_parts(parts: Sequence[Part]) -> list[Buffer]:
+    """All of them in memory. Raises as `Extent.read`."""
+    return [part.read() if isinstance(part, Extent) else part for part in parts]
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """Ranges of an object that are read when they are taken, so that no more than that is held in memory.
 
@@ -148,6 +184,13 @@ class Stored:
     table: np.ndarray[Any, np.dtype[np.uint64]]
     coalescing: Coalescing
 
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def span(self, offset: int, nbytes: int) -> Extent:
+        """Some bytes of the object."""
+        return Extent(self.source, ByteRange(offset, nbytes))
+
     def take(self, chosen: np.ndarray[Any, Any]) -> Segments:
         """Read some, by position. Raises `CorruptShardError` (`object_changed`), and the source's errors."""
         table = self.table[chosen]
@@ -156,8 +199,13 @@ class Stored:
         runs = Runs.over(table, self.coalescing)
         joined = self.source.read_joined(runs.reads)
         if joined is None:
-            raise CorruptShardError("object_changed", "the object was cut short while it was being read")
+            raise cut_short()
         return runs.segments(joined)
+
+
+def cut_short() -> CorruptShardError:
+    """The error of an object that had more bytes a moment ago."""
+    return CorruptShardError("object_changed", "the object was cut short while it was being read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +293,8 @@ def _merge_many(
 
 
 def splice(
-    pieces: Sequence[tuple[np.ndarray[Any, Any], Pieces]], order: np.ndarray[Any, Any] | None
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[Buffer]]:
+    pieces: Sequence[tuple[np.ndarray[Any, Any], Pieces | Stored]], order: np.ndarray[Any, Any] | None
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[Part]]:
     """Line chunks from several places up, and join what already lies one behind the other.
 
     Parameters
@@ -259,20 +307,21 @@ def splice(
     Returns
     -------
     tuple
-        Linear indices in that order, sizes in bytes likewise, and buffers that hold the chunks' bytes one
+        Linear indices in that order, sizes in bytes likewise, and parts that hold the chunks' bytes one
         behind the other: as few as can be without a copy.
     """
-    if len(pieces) == 1 and len(pieces[0][0]) == 1:  # a small write has no order
-        linear, (buffer,) = pieces[0]
-        return linear, np.array([len(buffer)], np.uint64), [buffer]
+    if len(pieces) == 1:
+        linear, group = pieces[0]
+        if len(linear) == 1 and isinstance(group, Parts):  # a small write has no order
+            return linear, group.sizes().astype(np.uint64), [group[0]]
     linear = np.concatenate([indices for indices, _ in pieces])
     tables = []
     for _, group in pieces:
-        if isinstance(group, Segments):
-            tables.append(group.table)
-        else:  # a source each: the position stands where the offset would
+        if isinstance(group, Parts):  # a source each: the position stands where the offset would
             sizes = [[at, len(buffer)] for at, buffer in enumerate(group)]
             tables.append(np.array(sizes, np.uint64).reshape(-1, 2))
+        else:
+            tables.append(group.table)
     table = np.concatenate(tables)
     source = np.repeat(np.arange(len(pieces)), [len(indices) for indices, _ in pieces])
     if order is None:
@@ -282,17 +331,16 @@ def splice(
         rank[order] = np.arange(len(order))
         sequence = np.argsort(rank[linear], kind="stable")
     linear, table, source = linear[sequence], table[sequence], source[sequence]
-    sliced = np.array([isinstance(group, Segments) for _, group in pieces])[source]
+    sliced = np.array([not isinstance(group, Parts) for _, group in pieces])[source]
     joins = sliced[1:] & (source[1:] == source[:-1]) & (table[1:, 0] == table[:-1, 0] + table[:-1, 1])
     starts = np.flatnonzero(np.concatenate(([True], ~joins)))
     ends = np.append(starts[1:], len(linear)) - 1
-    buffers: list[Buffer] = []
+    parts: list[Part] = []
     for first, last in zip(starts.tolist(), ends.tolist(), strict=True):
         group = pieces[source[first]][1]
         offset = int(table[first, 0])
-        if isinstance(group, Segments):
-            end = int(table[last, 0] + table[last, 1])
-            buffers.append(memoryview(group.buffer)[offset:end])
+        if isinstance(group, Parts):
+            parts.append(group[offset])
         else:
-            buffers.append(group[offset])
-    return linear, table[:, 1], buffers
+            parts.append(group.span(offset, int(table[last].sum()) - offset))
+    return linear, table[:, 1], parts

@@ -51,9 +51,12 @@ class RangeTable:
     ----------
     table
         uint64, shape (n, 2), n at least 1: offset and nbytes of each.
+    unseen
+        Whether the bytes go into another object as they are: `Stored` is the better answer, then.
     """
 
     table: np.ndarray[Any, np.dtype[np.uint64]]
+    unseen: bool = False
 
 
 class Chain(Coder, Protocol):

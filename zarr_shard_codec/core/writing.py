@@ -18,10 +18,20 @@ from zarr_shard_codec.core.grid import Coords, to_linear, write_order
 from zarr_shard_codec.core.index import EMPTY, ShardIndex
 from zarr_shard_codec.core.jobs import Bounds, Encoded, EncodeJob, UpdateJob
 from zarr_shard_codec.core.layout import lay_out
-from zarr_shard_codec.core.pieces import Parts, Segments, splice
-from zarr_shard_codec.core.plans import SIZE, IndexRequest, Plan, Shard, bounds_of, covers, cut_index, deleted
+from zarr_shard_codec.core.pieces import Part, Parts, Pieces, Segments, Stored, read_parts, splice
+from zarr_shard_codec.core.plans import (
+    SIZE,
+    IndexRequest,
+    Plan,
+    RangeTable,
+    Shard,
+    bounds_of,
+    covers,
+    cut_index,
+    deleted,
+)
 from zarr_shard_codec.core.projection import linear_chunks, project
-from zarr_shard_codec.core.ranges import Buffer, ByteRange, Whole
+from zarr_shard_codec.core.ranges import Buffer, Whole
 from zarr_shard_codec.core.selection import Box, view
 
 WriteStrategy = Literal["replace", "append", "in_place"]
@@ -44,13 +54,14 @@ class Update:
 
     jobs: Sequence[EncodeJob | UpdateJob]
     shard: Shard | None = None
-    kept: Encoded | None = None
+    kept: tuple[np.ndarray[Any, np.dtype[np.int64]], Pieces | Stored] | None = None
 
     def run(self) -> list[Buffer] | None:
         """Run the jobs here and now; the parts of the object, or None if it is to be deleted."""
-        return self.finish([job.run() for job in self.jobs])
+        parts = self.finish([job.run() for job in self.jobs])
+        return None if parts is None else read_parts(parts)
 
-    def finish(self, encoded: Sequence[Encoded]) -> list[Buffer] | None:
+    def finish(self, encoded: Sequence[Encoded]) -> list[Part] | None:
         """Join the jobs' results, in any order, to the parts of the object; None: it is to be deleted.
 
         An object is not written for fill values alone (decision ALL-EMPTY-SHARD).
@@ -68,16 +79,18 @@ class Update:
         return [*coder.encode_many(filled((1, *coder.spec.shape), coder.spec.fill_value))]
 
 
-def shard_parts(shard: Shard, pieces: Sequence[Encoded]) -> list[Buffer]:
+def shard_parts(
+    shard: Shard, pieces: Sequence[tuple[np.ndarray[Any, np.dtype[np.int64]], Pieces | Stored]]
+) -> list[Part]:
     """Lay encoded inner chunks out as a shard: its parts, unjoined."""
     lexicographic = shard.chunk_order == "lexicographic"
     order = None if lexicographic else write_order(shard.chunk_order, shard.chunks_per_shard)
-    linear, nbytes, buffers = splice(pieces, order)
+    linear, nbytes, parts = splice(pieces, order)
     at_start = shard.index_location == "start"
     first_offset = shard.index_nbytes if at_start else 0
     index = lay_out(linear, nbytes, shard.chunks_per_shard, first_offset=first_offset)
     encoded_index = shard.encode_index(index)
-    return [encoded_index, *buffers] if at_start else [*buffers, encoded_index]
+    return [encoded_index, *parts] if at_start else [*parts, encoded_index]
 
 
 def empty_shard(shard: Shard) -> Buffer:
@@ -88,8 +101,9 @@ def empty_shard(shard: Shard) -> Buffer:
 def write_shard(shard: Shard, box: Box, value: np.ndarray[Any, Any], bounds: Bounds) -> Plan[Update]:
     """Plan to set part of a shard: read, splice, and say what the new object is made of.
 
-    Nothing is read if the box covers all that lies inside the bounds. Otherwise the whole object is read
-    once; inner chunks outside the box are kept as they are encoded, never decoded.
+    Nothing is read if the box covers all that lies inside the bounds. Otherwise inner chunks outside the box
+    are kept as they are encoded, never decoded: of a small object, which is read whole; of a large one that
+    can be held open not even read.
 
     Raises
     ------
@@ -100,27 +114,43 @@ def write_shard(shard: Shard, box: Box, value: np.ndarray[Any, Any], bounds: Bou
     if covers(box, bounds):
         return touched.in_place_of(None)
     sane_nbytes = shard.max_encoded_nbytes
-    answer = yield [Whole(sane_nbytes + 1)]
-    if answer is not None and len(answer[0]) > sane_nbytes:
+    answer = yield [Whole(sane_nbytes + 1, or_in_parts=True)]
+    if answer is None:
+        return touched.in_place_of(None)
+    (old,) = answer
+    if old is None or len(old) > sane_nbytes:
         return (yield from _keep_in_pieces(touched))
-    return touched.in_place_of(None if answer is None else answer[0])
+    return touched.in_place_of(old)
 
 
 def _keep_in_pieces(touched: Touched) -> Plan[Update]:
-    """Read what stays, chunk by chunk, of an object of mostly unused bytes, perhaps larger than memory."""
+    """Find what stays of a large object, with or without unused bytes, perhaps larger than memory."""
     shard = touched.shard
     request = IndexRequest(shard, None)
     answer = yield [request, SIZE]
     if answer is None:
         raise deleted()
     needed, table, changed = touched.needed(request.index_of(answer[0]), answer[1])
-    asked = [ByteRange(offset, nbytes) for offset, nbytes in table.tolist()]
-    answer = (yield [*asked]) if asked else []
-    if answer is None or any(len(got) != lies.nbytes for got, lies in zip(answer, asked, strict=True)):
+    in_part, whole = table[changed], table[~changed]
+    asked = [RangeTable(in_part)] if len(in_part) else []
+    if len(whole):
+        asked.append(RangeTable(whole, unseen=True))
+    found = (yield [*asked]) if asked else []
+    if found is None or any(_is_short(pieces, one.table) for pieces, one in zip(found, asked, strict=True)):
         raise deleted()
-    found = dict(zip(needed.tolist(), answer, strict=True))
-    kept = Parts([found[at] for at in needed[~changed].tolist()])
-    return Update(touched.jobs(found), shard, (needed[~changed], kept))
+    kept: Pieces | Stored = found[-1] if len(whole) else Parts([])
+    former = found[0] if len(in_part) else Parts([])
+    if isinstance(former, Stored):
+        former = former.take(np.arange(len(former)))
+    return Update(
+        touched.jobs(dict(zip(needed[changed].tolist(), former, strict=True))),
+        shard,
+        (needed[~changed], kept),
+    )
+
+
+def _is_short(pieces: Pieces | Stored, table: np.ndarray[Any, np.dtype[np.uint64]]) -> bool:
+    return not isinstance(pieces, Stored) and bool((pieces.sizes() != table[:, 1]).any())
 
 
 @dataclass(frozen=True, slots=True)

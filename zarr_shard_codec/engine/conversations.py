@@ -282,7 +282,11 @@ def _is_read_later(opened: StoredObject | None, request: RangeTable) -> TypeGuar
         return False
     table = request.table
     nbytes = int(table[:, 1].sum())
-    if nbytes <= _LARGE_NBYTES or int(table.sum(axis=1).max()) > (opened.nbytes or 0):
+    if int(table.sum(axis=1).max()) > (opened.nbytes or 0):
+        return False
+    if request.unseen:
+        return True
+    if nbytes <= _LARGE_NBYTES:
         return False
     # What is asked for together lies scattered, if chunks are written in another order than C.
     return nbytes > memory.LARGEST_NBYTES or bool((table[1:, 0] > table[:-1, 0]).all())

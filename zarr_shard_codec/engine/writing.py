@@ -17,6 +17,7 @@ from typing import Final
 
 from zarr_shard_codec.core.jobs import Encoded, EncodeJob, UpdateJob
 from zarr_shard_codec.core.patching import Append, Overwrite, Patch
+from zarr_shard_codec.core.pieces import read_parts
 from zarr_shard_codec.core.plans import Plan
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.afterwards import afterwards
@@ -199,14 +200,14 @@ def _tried(write: _Started, store: Store, lock: Locking) -> bool:
             if deletes_conditionally(store):
                 return store.delete_if(key, seen.version)
             assert isinstance(write.update, Update)
-            made = write.update.empty()
-        return store.write_if(key, made, seen.version)
+            return store.write_if(key, write.update.empty(), seen.version)
+        return store.write_if(key, read_parts(made), seen.version)
     if made is None:
         store.delete(key)
     elif frees_space(store):
         afterwards(store.replace(key, made))
     else:
-        store.write(key, made)
+        store.write(key, read_parts(made))
     return True
 
 

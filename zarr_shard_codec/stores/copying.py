@@ -7,16 +7,46 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from typing import Final
 
+from zarr_shard_codec.core.pieces import Extent, Part, cut_short
+from zarr_shard_codec.core.ranges import Buffer
 from zarr_shard_codec.stores import files
+from zarr_shard_codec.stores.open_file import OpenFile
 
 _HAS_COPY_FILE_RANGE: Final = hasattr(os, "copy_file_range")
 _LARGEST: Final = 0x7FFFF000
 """Bytes that Linux copies in one call at most."""
 _PIECE_NBYTES: Final = 1 << 20
+_WORTH_A_CALL: Final = 1 << 16
+"""Bytes that the kernel copies sooner between two files than they are read, and written with others."""
 _NOT_HERE: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM}
 """What systems answer where the kernel cannot copy between these two files."""
+
+
+def append_parts(target: int, parts: Sequence[Part]) -> None:
+    """Append parts to a file, extents of other files among them.
+
+    Raises `CorruptShardError` (`object_changed`): a file is shorter than its extent says.
+    """
+    waiting: list[Buffer] = []
+    read_nbytes = 0
+    for part in parts:
+        if not isinstance(part, Extent):
+            waiting.append(part)
+            continue
+        if part.lies.nbytes >= _WORTH_A_CALL or read_nbytes >= _PIECE_NBYTES:
+            files.write_parts(target, waiting)
+            waiting, read_nbytes = [], 0
+        if part.lies.nbytes < _WORTH_A_CALL:
+            waiting.append(part.read())
+            read_nbytes += part.lies.nbytes
+            continue
+        assert isinstance(part.source, OpenFile)
+        if append_range(part.source.descriptor, target, *part.lies) < part.lies.nbytes:
+            raise cut_short()
+    files.write_parts(target, waiting)
 
 
 def append_range(source: int, target: int, offset: int, nbytes: int) -> int:

@@ -23,9 +23,11 @@ from contextlib import ExitStack, contextmanager
 from typing import Final, Self, TypeVar
 
 from zarr_shard_codec.core.patching import Patch
+from zarr_shard_codec.core.pieces import Extent, Part
 from zarr_shard_codec.core.ranges import Buffer, Coalescing, Request
-from zarr_shard_codec.errors import StoreError
+from zarr_shard_codec.errors import CorruptShardError, StoreError
 from zarr_shard_codec.stores import file_locks, files, walk
+from zarr_shard_codec.stores.copying import append_parts
 from zarr_shard_codec.stores.file_errors import failure_of, leads_out
 from zarr_shard_codec.stores.keys import check_key, check_prefix
 from zarr_shard_codec.stores.open_file import OpenFile, version_of
@@ -183,13 +185,20 @@ class LocalStore:
             yield file.descriptor
             self._put(file)
 
-    def replace(self, key: str, parts: Sequence[Buffer]) -> Callable[[], None]:
+    def replace(self, key: str, parts: Sequence[Part]) -> Callable[[], None]:
         """As `write`; the old file's space is not free before what this returns is called.
 
-        See `FreeingStore.replace`.
+        See `FreeingStore.replace`. Extents are copied inside the kernel where it can; raises
+        `CorruptShardError` (`object_changed`), too: the file that has one was cut short.
         """
         with ExitStack() as old, self._temporary(key) as file:
-            files.write_parts(file.descriptor, parts)
+            for source in {part.source for part in parts if isinstance(part, Extent)}:
+                assert isinstance(source, OpenFile)
+                old.callback(source.close)  # it is the old file, and whoever closes it last frees it
+            try:
+                append_parts(file.descriptor, parts)
+            except CorruptShardError as error:
+                raise error.at(key=key) from None
             descriptor = files.hold(file.path)
             if descriptor is not None:
                 old.callback(os.close, descriptor)

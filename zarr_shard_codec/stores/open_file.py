@@ -100,9 +100,15 @@ class OpenFile:
 
 
 class HeldFile(OpenFile):
-    """The same, closed as soon as nobody refers to it."""
+    """The same, closed as soon as nobody refers to it, or before."""
 
     __slots__ = ()
+
+    def close(self) -> None:
+        """Close the file, if that was not done yet."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def __del__(self) -> None:
         self.close()

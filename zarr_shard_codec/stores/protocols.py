@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeGuard, runtime_checkable
 
 from zarr_shard_codec.core.patching import Patch
+from zarr_shard_codec.core.pieces import Part
 from zarr_shard_codec.core.ranges import Buffer, ByteRange, Coalescing, Request
 
 
@@ -169,8 +170,11 @@ def patches_objects(store: Store) -> TypeGuard[PatchingStore]:
 class FreeingStore(Store, Protocol):
     """A store that takes its time to free what an object took up before it was replaced."""
 
-    def replace(self, key: str, parts: Sequence[Buffer]) -> Callable[[], None]:
-        """As `write`; returns what frees the old object's space, to be called once, in any thread."""
+    def replace(self, key: str, parts: Sequence[Part]) -> Callable[[], None]:
+        """As `write`; returns what frees the old object's space, to be called once, in any thread.
+
+        Parts may be extents of objects that the store has opened; the same call closes those.
+        """
         ...
 
 
