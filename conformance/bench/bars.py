@@ -32,7 +32,7 @@ RATIOS: Final[dict[str, dict[str, dict[Operation, float]]]] = {
 }
 """By edge of the inner chunk, codec, operation."""
 
-STRATEGY_RATIOS: Final = {"replace": 2.0, "append": 20.0, "in_place": 20.0}
+STRATEGY_RATIOS: Final = {"replace": 2.0, "append": 20.0, "in_place": 20.0, "hosted_append": 3.0}
 """Of one inner chunk of 64 KiB written into a shard of 4 MiB."""
 
 HOSTED_RATIOS: Final[dict[str, dict[str, dict[str, float]]]] = {

@@ -29,6 +29,7 @@ TITLES: Final = {
     "replace": "one inner chunk: replace",
     "append": "one inner chunk: append",
     "in_place": "one inner chunk: in_place",
+    "hosted_append": "one inner chunk: append, in zarr-python",
 }
 WRITES: Final = 20
 """In one measurement."""

@@ -271,6 +271,6 @@ def test_only_a_pattern_that_matches_is_accepted():
     assert session.matching("smooth/32/zstd/read") == {"smooth/32/zstd/read"}
     assert len(session.matching("brain/*/gzip/read")) == 3
     assert session.matching("writes/") == {
-        *(f"writes/32/none/{one}" for one in ("replace", "append", "in_place")),
-        *(f"writes/32/zstd/{one}" for one in ("replace", "append")),
+        *(f"writes/32/none/{one}" for one in ("replace", "append", "in_place", "hosted_append")),
+        *(f"writes/32/zstd/{one}" for one in ("replace", "append", "hosted_append")),
     }

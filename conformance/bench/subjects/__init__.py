@@ -7,7 +7,7 @@ no library's threads, settings or memory touch another's figures.
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final, Protocol
@@ -17,8 +17,12 @@ import numpy as np
 OURS: Final = "zarr-shard-codec"
 HOSTED: Final = "zarr-python with us"
 """zarr-python, its shards read and written by this package: measured beside the peers, and none of them."""
-STRATEGIES: Final = {"append": f"{OURS}, append", "in_place": f"{OURS}, in_place"}
-"""This package with another write strategy than the one that it comes with, by the strategy."""
+STRATEGIES: Final = {
+    "append": f"{OURS}, append",
+    "in_place": f"{OURS}, in_place",
+    "hosted_append": f"{HOSTED}, append",
+}
+"""This package, alone and within zarr-python, with another write strategy than the one that it comes with."""
 
 Selection = tuple[slice, ...]
 """Slices with start and stop, one for each axis."""
@@ -89,8 +93,9 @@ _PLACES: dict[str, _Place] = {
 NAMES: Final = tuple(_PLACES)
 """This package, alone and within zarr-python, then its peers."""
 _PLACES |= {
-    name: _Place("this_package", "zarr_shard_codec", "zarr-shard-codec", (strategy,))
-    for strategy, name in STRATEGIES.items()
+    STRATEGIES["append"]: replace(_PLACES[OURS], arguments=("append",)),
+    STRATEGIES["in_place"]: replace(_PLACES[OURS], arguments=("in_place",)),
+    STRATEGIES["hosted_append"]: replace(_PLACES[HOSTED], arguments=("append",)),
 }
 
 
