@@ -148,6 +148,9 @@ class Stored:
     table: np.ndarray[Any, np.dtype[np.uint64]]
     coalescing: Coalescing
 
+    def __len__(self) -> int:
+        return len(self.table)
+
     def take(self, chosen: np.ndarray[Any, Any]) -> Segments:
         """Read some, by position. Raises `CorruptShardError` (`object_changed`), and the source's errors."""
         table = self.table[chosen]

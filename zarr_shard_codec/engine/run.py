@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
@@ -22,7 +22,7 @@ from zarr_shard_codec.core.plans import Plan
 from zarr_shard_codec.engine.conversations import Seen, converse_seen, may_be_in_change, pauses
 from zarr_shard_codec.engine.pool import WAITING_THREADS, thread_count, waiting_pool, working_pool
 from zarr_shard_codec.errors import ZarrShardError
-from zarr_shard_codec.stores.protocols import Store, waits_for_network
+from zarr_shard_codec.stores.protocols import Store, StoredObject, waits_for_network
 
 if TYPE_CHECKING:  # slow to import, and a process that reads one chunk needs no thread
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -63,6 +63,8 @@ class ReadTask:
         The fill value.
     in_bulk
         Whether reading it is work enough for a thread, however little is wanted of its chunks.
+    shortcut
+        Does what the plan does, given the object, or returns None; None if there is none.
     """
 
     key: str
@@ -70,6 +72,7 @@ class ReadTask:
     target: np.ndarray[Any, Any]
     fill_value: np.ndarray[Any, Any]
     in_bulk: bool
+    shortcut: Callable[[StoredObject], list[DecodeJob] | None] | None = field(default=None, kw_only=True)
 
     @property
     def work_nbytes(self) -> int:
@@ -97,7 +100,11 @@ def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
     doubtful: list[ReadTask] = []
 
     def fetch(group: list[ReadTask]) -> list[Job]:
-        return [job for task in group for job in task.jobs(*converse_seen(task.plan, store, task.key))]
+        return [
+            job
+            for task in group
+            for job in task.jobs(*converse_seen(task.plan, store, task.key, task.shortcut))
+        ]
 
     def finish(batch: list[Job]) -> None:
         doubtful.extend(decode(batch, store))

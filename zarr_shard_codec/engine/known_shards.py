@@ -1,0 +1,108 @@
+"""Parts of shards whose index is at hand: the short way of reads from files.
+
+Owns nothing of the format. It takes the steps of `core.reading` without a conversation, whose turns cost more
+than reading and copying some chunks. Whatever is not as it nearly always is (no index at hand, a broken
+entry, a file that ends too soon) it leaves to a plan, and to its errors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Self
+
+import numpy as np
+
+from zarr_shard_codec.codecs.chain import CodecChain
+from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
+from zarr_shard_codec.core import memory
+from zarr_shard_codec.core.jobs import DecodeJob
+from zarr_shard_codec.core.plain_chunks import PlainChunks
+from zarr_shard_codec.core.projection import linear_chunks, project
+from zarr_shard_codec.core.ranges import Coalescing
+from zarr_shard_codec.core.reading import grid_job
+from zarr_shard_codec.core.selection import Box
+from zarr_shard_codec.engine.conversations import ranges_of
+from zarr_shard_codec.engine.index_cache import INDEXES
+from zarr_shard_codec.engine.known_chunks import KnownChunks
+from zarr_shard_codec.errors import ZarrShardError
+from zarr_shard_codec.stores.protocols import JoiningObject, Store, StoredObject, joins_ranges
+
+
+@dataclass(frozen=True, slots=True)
+class KnownShards:
+    """Reads of parts of the shards of an array.
+
+    Attributes
+    ----------
+    shard
+        The sharding codec.
+    plain
+        How elements lie in an inner chunk, if no codec has to look at its bytes.
+    coalescing
+        When two ranges of a shard are cheaper as one.
+    """
+
+    shard: ShardingCodec
+    plain: PlainChunks | None
+    coalescing: Coalescing
+
+    @classmethod
+    def of(cls, store: Store, chain: CodecChain) -> Self | None:
+        """Make one, if the short way may be open: as `KnownChunks.of`."""
+        known = KnownChunks.of(store, chain)
+        return None if known is None else cls(known.shard, known.shard.inner.plain, store.coalescing)
+
+    def read(self, box: Box, target: np.ndarray[Any, Any], opened: StoredObject) -> list[DecodeJob] | None:
+        """Read part of a shard.
+
+        Parameters
+        ----------
+        box, target
+            As of `reading.read_shard`.
+        opened
+            The shard's object.
+
+        Returns
+        -------
+        list of DecodeJob, or None
+            What is left to do; None where the short way is not open. The target may then hold anything.
+        """
+        if not joins_ranges(opened):
+            return None
+        try:
+            return self._read(box, target, opened)
+        except ZarrShardError:
+            return None
+
+    def _read(self, box: Box, target: np.ndarray[Any, Any], opened: JoiningObject) -> list[DecodeJob] | None:
+        shard, identity, nbytes = self.shard, opened.identity, opened.nbytes
+        index = None if identity is None else INDEXES.get(identity, shard, None)
+        if index is None or nbytes is None:
+            return None
+        axes = project(box, shard.inner.spec.shape)
+        along = [axis.chunks for axis in axes if isinstance(axis.chunks, range)]
+        if self.plain is not None and len(along) == len(axes):
+            block = index.block(along)
+            if _are_plain(block, self.plain.nbytes, nbytes):
+                gap = self.coalescing.largest_gap
+                done = self.plain.copy(opened, block[..., 0], axes, target, largest_gap=gap)
+                return [] if done else None
+        limit = shard.inner.max_encoded_nbytes
+        linear = linear_chunks(axes, shard.chunks_per_shard)
+        present, table = index.lookup(linear, shard_nbytes=nbytes, largest_nbytes=limit)
+        if len(table) < len(present):
+            target[...] = shard.spec.fill_value
+        if not len(table):
+            return []
+        encoded = ranges_of(opened, table, self.coalescing)
+        return None if encoded is None else [grid_job(shard, axes, present, encoded, target)]
+
+
+def _are_plain(block: np.ndarray[Any, np.dtype[np.uint64]], chunk_nbytes: int, shard_nbytes: int) -> bool:
+    """Whether all entries are chunks of that size within the shard, and not too many side by side."""
+    beside = prod(block.shape[1:-1])
+    if beside * chunk_nbytes > memory.LARGEST_NBYTES or (block[..., 1] != chunk_nbytes).any():
+        return False
+    # Python's integers: a corrupt offset would wrap here, and pass.
+    return int(block[..., 0].max()) + chunk_nbytes <= shard_nbytes
