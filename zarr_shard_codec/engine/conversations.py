@@ -17,9 +17,9 @@ import numpy as np
 
 from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.index import ShardIndex
-from zarr_shard_codec.core.pieces import Pieces, Runs, Segments, Stored
+from zarr_shard_codec.core.pieces import Pieces, Runs, Stored
 from zarr_shard_codec.core.plans import Asked, IndexRequest, Plan, RangeTable, Size
-from zarr_shard_codec.core.ranges import Buffer, ByteRange, Coalescing, Cut, Request, Whole, merge
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Cut, Request, Whole, merge
 from zarr_shard_codec.engine.index_cache import INDEXES
 from zarr_shard_codec.errors import CorruptShardError, ZarrShardError
 from zarr_shard_codec.stores.protocols import (
@@ -224,7 +224,7 @@ class _Turn:
             if isinstance(request, Size):
                 self._known[at] = None if opened is None else opened.nbytes
             elif isinstance(request, RangeTable):
-                if _is_read_later(opened, request.table):
+                if is_read_later(opened, request.table):
                     self._known[at] = Stored(opened.held(), request.table, store.coalescing)
                     continue
                 self._tables[at] = len(request.table)
@@ -290,20 +290,10 @@ def _is_large(opened: StoredObject | None) -> TypeGuard[JoiningObject]:
     return opened is not None and joins_ranges(opened) and (opened.nbytes or 0) > _LARGE_NBYTES
 
 
-def ranges_of(
-    opened: JoiningObject, table: np.ndarray[Any, np.dtype[np.uint64]], coalescing: Coalescing
-) -> Segments | Stored | None:
-    """Answer a `RangeTable` without a turn; None if the object does not have all of it."""
-    if _is_read_later(opened, table):
-        return Stored(opened.held(), table, coalescing)
-    runs = Runs.over(table, coalescing)
-    joined = opened.read_joined(runs.reads)
-    return None if joined is None else runs.segments(joined)
-
-
-def _is_read_later(
+def is_read_later(
     opened: StoredObject | None, table: np.ndarray[Any, np.dtype[np.uint64]]
 ) -> TypeGuard[JoiningObject]:
+    """Whether ranges are read by those who decode them."""
     if not _is_large(opened):
         return False
     nbytes = int(table[:, 1].sum())

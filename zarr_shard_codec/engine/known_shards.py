@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -17,16 +17,20 @@ from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.jobs import DecodeJob
+from zarr_shard_codec.core.pieces import Runs, Stored
 from zarr_shard_codec.core.plain_chunks import PlainChunks
 from zarr_shard_codec.core.projection import linear_chunks, project
 from zarr_shard_codec.core.ranges import Coalescing
 from zarr_shard_codec.core.reading import grid_job
 from zarr_shard_codec.core.selection import Box
-from zarr_shard_codec.engine.conversations import ranges_of
+from zarr_shard_codec.engine.conversations import is_read_later
 from zarr_shard_codec.engine.index_cache import INDEXES
 from zarr_shard_codec.engine.known_chunks import KnownChunks
 from zarr_shard_codec.errors import ZarrShardError
 from zarr_shard_codec.stores.protocols import JoiningObject, Store, StoredObject, joins_ranges
+
+_LEAST_NBYTES: Final = 4 << 10
+"""Smaller chunks without codecs are sooner read all at once than asked for one by one in Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +99,21 @@ class KnownShards:
             target[...] = shard.spec.fill_value
         if not len(table):
             return []
-        encoded = ranges_of(opened, table, self.coalescing)
-        return None if encoded is None else [grid_job(shard, axes, present, encoded, target)]
+        if is_read_later(opened, table):
+            stored = Stored(opened.held(), table, self.coalescing)
+            return [grid_job(shard, axes, present, stored, target)]
+        runs = Runs.over(table, self.coalescing)
+        joined = opened.read_joined(runs.reads)
+        return None if joined is None else [grid_job(shard, axes, present, runs.segments(joined), target)]
 
 
 def _are_plain(block: np.ndarray[Any, np.dtype[np.uint64]], chunk_nbytes: int, shard_nbytes: int) -> bool:
-    """Whether all entries are chunks of that size within the shard, and not too many side by side."""
-    beside = prod(block.shape[1:-1])
-    if beside * chunk_nbytes > memory.LARGEST_NBYTES or (block[..., 1] != chunk_nbytes).any():
+    """Whether all entries are chunks of that size within the shard, neither tiny nor worth more threads."""
+    n_chunks = prod(block.shape[:-1])
+    if chunk_nbytes < _LEAST_NBYTES or n_chunks * chunk_nbytes > memory.LARGEST_NBYTES:
         return False
     # Python's integers: a corrupt offset would wrap here, and pass.
-    return int(block[..., 0].max()) + chunk_nbytes <= shard_nbytes
+    return (
+        bool((block[..., 1] == chunk_nbytes).all())
+        and int(block[..., 0].max()) + chunk_nbytes <= shard_nbytes
+    )
