@@ -48,7 +48,7 @@ def _copy(source, offsets, values, chunk_shape, box, largest_gap=0):
     target = np.full([len(wanted) for wanted in box], 77, values.dtype.newbyteorder("="))
     block = offsets[tuple(slice(axis.chunks.start, axis.chunks.stop) for axis in axes)]
     done = PlainChunks(tuple(chunk_shape), values.dtype).copy(
-        source, block, axes, target, largest_gap=largest_gap
+        source, block.reshape(-1).tolist(), axes, target, largest_gap=largest_gap
     )
     return done, target
 

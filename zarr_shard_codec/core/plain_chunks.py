@@ -6,7 +6,7 @@ processor's own cache until their elements are copied on. That all chunks are th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Final, NamedTuple, Protocol
@@ -34,19 +34,20 @@ class _Slab(NamedTuple):
 
     Attributes
     ----------
-    positions
-        Which chunks along the first axis.
-    start, nbytes
-        Which bytes of each chunk are read.
+    first, last
+        Which of the chunks that are touched along the axis: from, and up to.
+    start, n_rows
+        Which rows of each are read.
     within
-        The wanted ones among the rows that are read.
+        The wanted ones among those.
     landing
         Where they land along the target's first axis.
     """
 
-    positions: slice
+    first: int
+    last: int
     start: int
-    nbytes: int
+    n_rows: int
     within: slice
     landing: slice
 
@@ -67,14 +68,19 @@ class PlainChunks:
     dtype: np.dtype[Any]
 
     @property
+    def row_nbytes(self) -> int:
+        """Size of what lies at one index along a chunk's first axis, in bytes."""
+        return prod(self.shape[1:]) * self.dtype.itemsize
+
+    @property
     def nbytes(self) -> int:
         """Size of each chunk in bytes."""
-        return prod(self.shape) * self.dtype.itemsize
+        return self.shape[0] * self.row_nbytes
 
     def copy(
         self,
         source: Source,
-        offsets: np.ndarray[Any, np.dtype[np.uint64]],
+        offsets: Sequence[int],
         axes: Sequence[AxisProjection],
         target: np.ndarray[Any, Any],
         *,
@@ -87,7 +93,7 @@ class PlainChunks:
         source
             The object that they lie in.
         offsets
-            Where each chunk begins, in bytes: a grid of them, with an axis for each of `axes`.
+            Where each chunk that the box touches begins, in bytes; in C order.
         axes
             The box, cut by the chunks, axis by axis; ranges.
         target
@@ -100,47 +106,61 @@ class PlainChunks:
         bool
             Whether the object had all the bytes. If not, the target is incomplete.
         """
-        n_beside = prod(offsets.shape[1:])
-        slabs = list(self._slabs(axes[0], n_beside, largest_gap))
-        largest = max([(slab.positions.stop - slab.positions.start) * slab.nbytes for slab in slabs])
-        room = memory.take(largest * n_beside)
-        along = [axis.copies for axis in axes[1:]]
+        first, *others = axes
+        beside = [len(axis.chunks) for axis in others]
+        n_beside, row_nbytes = prod(beside), self.row_nbytes
+        slabs = self._slabs(first, n_beside, largest_gap)
+        room = memory.take(
+            max([(slab.last - slab.first) * slab.n_rows for slab in slabs]) * n_beside * row_nbytes
+        )
+        along = [axis.copies for axis in others]
         for slab in slabs:
-            starts = offsets[slab.positions]
-            if not _read(source, (starts.reshape(-1) + np.uint64(slab.start)).tolist(), slab.nbytes, room):
+            wanted = offsets[slab.first * n_beside : slab.last * n_beside]
+            if not _read(source, wanted, slab.start * row_nbytes, slab.n_rows * row_nbytes, room):
                 return False
-            n_rows = slab.nbytes * self.shape[0] // self.nbytes
-            chunks = np.ndarray((*starts.shape, n_rows, *self.shape[1:]), self.dtype, room)
+            shape = (slab.last - slab.first, *beside, slab.n_rows, *self.shape[1:])
+            chunks = np.ndarray(shape, self.dtype, room)
             put_grid(chunks, [[(slice(None), slab.within, slab.landing)], *along], target)
         return True
 
-    def _slabs(self, axis: AxisProjection, n_beside: int, largest_gap: int) -> Iterator[_Slab]:
+    def _slabs(self, axis: AxisProjection, n_beside: int, largest_gap: int) -> list[_Slab]:
         assert isinstance(axis.wanted, range)
-        size = self.shape[0]
-        row_nbytes = self.nbytes // size
+        size, row_nbytes = self.shape[0], self.row_nbytes
+        slabs: list[_Slab] = []
         for run in axis.runs:
-            within = run.within
-            low, high = within[0], within[-1] + 1
+            low, high = run.within[0], run.within[-1] + 1
+            within = slice(low, high, axis.wanted.step)
             if (size - (high - low)) * row_nbytes <= largest_gap:
                 low, high = 0, size
-            nbytes = (high - low) * row_nbytes
-            count = max(1, _SLAB_NBYTES // (n_beside * nbytes))
-            at, step = run.landing.start, len(within)
+            else:
+                within = slice(0, high - low, axis.wanted.step)
+            count = max(1, _SLAB_NBYTES // (n_beside * (high - low) * row_nbytes))
+            at, n_each = run.landing.start, len(run.within)
             for first in range(run.positions.start, run.positions.stop, count):
                 last = min(first + count, run.positions.stop)
-                landing = slice(at, at + (last - first) * step)
-                rows = slice(within[0] - low, within[-1] + 1 - low, axis.wanted.step)
-                yield _Slab(slice(first, last), low * row_nbytes, nbytes, rows, landing)
+                landing = slice(at, at + (last - first) * n_each)
+                slabs.append(_Slab(first, last, low, high - low, within, landing))
                 at = landing.stop
+        return slabs
 
 
-def _read(source: Source, offsets: Sequence[int], nbytes: int, room: memoryview) -> bool:
-    """Read so many bytes from each offset on: one behind the other, in that order, in few calls."""
+def _read(source: Source, offsets: Sequence[int], start: int, nbytes: int, room: memoryview) -> bool:
+    """Read so many bytes of each chunk: one behind the other, in that order, in few calls.
+
+    Parameters
+    ----------
+    source, offsets
+        The object, and where the chunks begin in it.
+    start, nbytes
+        Which bytes of each.
+    room
+        Where they go.
+    """
     buffers: list[memoryview] = []
     begin = end = -1  # of what lies in a row in the source
     first = last = 0  # of those that also lie in a row here
     for at in sorted(range(len(offsets)), key=offsets.__getitem__):
-        offset = offsets[at]
+        offset = offsets[at] + start
         if offset != end or at != last:
             if last:
                 buffers.append(room[first * nbytes : last * nbytes])

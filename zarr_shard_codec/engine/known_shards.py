@@ -7,6 +7,7 @@ entry, a file that ends too soon) it leaves to a plan, and to its errors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Final, Self
@@ -86,12 +87,16 @@ class KnownShards:
             return None
         axes = project(box, shard.inner.spec.shape)
         along = [axis.chunks for axis in axes if isinstance(axis.chunks, range)]
-        if self.plain is not None and len(along) == len(axes):
-            block = index.block(along)
-            if _are_plain(block, self.plain.nbytes, nbytes):
+        plain = self.plain
+        if plain is not None and len(along) == len(axes) and _are_few(along, plain.nbytes):
+            entries = index.block(along).reshape(-1, 2).tolist()
+            chunk_nbytes = plain.nbytes
+            # Python's integers: a corrupt offset would wrap here, and pass.
+            end = nbytes - chunk_nbytes
+            offsets = [offset for offset, size in entries if size == chunk_nbytes and offset <= end]
+            if len(offsets) == len(entries):
                 gap = self.coalescing.largest_gap
-                done = self.plain.copy(opened, block[..., 0], axes, target, largest_gap=gap)
-                return [] if done else None
+                return [] if plain.copy(opened, offsets, axes, target, largest_gap=gap) else None
         limit = shard.inner.max_encoded_nbytes
         linear = linear_chunks(axes, shard.chunks_per_shard)
         present, table = index.lookup(linear, shard_nbytes=nbytes, largest_nbytes=limit)
@@ -107,13 +112,6 @@ class KnownShards:
         return None if joined is None else [grid_job(shard, axes, present, runs.segments(joined), target)]
 
 
-def _are_plain(block: np.ndarray[Any, np.dtype[np.uint64]], chunk_nbytes: int, shard_nbytes: int) -> bool:
-    """Whether all entries are chunks of that size within the shard, neither tiny nor worth more threads."""
-    n_chunks = prod(block.shape[:-1])
-    if chunk_nbytes < _LEAST_NBYTES or n_chunks * chunk_nbytes > memory.LARGEST_NBYTES:
-        return False
-    # Python's integers: a corrupt offset would wrap here, and pass.
-    return (
-        bool((block[..., 1] == chunk_nbytes).all())
-        and int(block[..., 0].max()) + chunk_nbytes <= shard_nbytes
-    )
+def _are_few(along: Sequence[range], chunk_nbytes: int) -> bool:
+    """Whether chunks without codecs are soon read one by one: neither tiny, nor worth another thread."""
+    return _LEAST_NBYTES <= chunk_nbytes <= memory.LARGEST_NBYTES // prod(map(len, along))
