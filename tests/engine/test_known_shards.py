@@ -47,8 +47,8 @@ def taken(monkeypatch):
     answers = []
     plain = KnownShards.read
 
-    def read(self, box, target, opened):
-        answers.append(plain(self, box, target, opened))
+    def read(self, box, target, opened, coalescing):
+        answers.append(plain(self, box, target, opened, coalescing))
         return answers[-1]
 
     monkeypatch.setattr(KnownShards, "read", read)
@@ -117,8 +117,8 @@ def test_elements_are_those_of_numpy(known):
     n_taken = [0]
     plain = KnownShards.read
 
-    def read(self, box, target, opened):
-        jobs = plain(self, box, target, opened)
+    def read(self, box, target, opened, coalescing):
+        jobs = plain(self, box, target, opened, coalescing)
         n_taken[0] += jobs is not None
         return jobs
 
@@ -267,9 +267,9 @@ def test_a_file_that_is_cut_short_meanwhile_is_an_error(tmp_path, monkeypatch, c
     path = tmp_path / "c/0/0/0"
     real = KnownShards.read
 
-    def cut_then_read(self, box, target, opened):
+    def cut_then_read(self, box, target, opened, coalescing):
         os.truncate(path, 100)
-        return real(self, box, target, opened)
+        return real(self, box, target, opened, coalescing)
 
     monkeypatch.setattr(KnownShards, "read", cut_then_read)
     with pytest.raises(zsc.CorruptShardError) as caught:

@@ -94,7 +94,7 @@ class ShardedArray:
         self.lock: Final = lock
         self.chain: Final[CodecChain] = metadata.chain.with_chunk_order(chunk_order)
         self._known_chunks: Final = KnownChunks.of(self.store, self.chain)
-        self._known_shards: Final = KnownShards.of(self.store, self.chain)
+        self._known_shards: Final = KnownShards.of(self.chain)
         check_write_options(write_strategy, durable, lock)
         if mode == "r+":
             check_strategy(write_strategy, self.store, self.chain)

@@ -19,7 +19,7 @@ from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.index import ShardIndex
 from zarr_shard_codec.core.pieces import Pieces, Runs, Stored
 from zarr_shard_codec.core.plans import Asked, IndexRequest, Plan, RangeTable, Size
-from zarr_shard_codec.core.ranges import Buffer, ByteRange, Cut, Request, Whole, merge
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Coalescing, Cut, Request, Whole, merge
 from zarr_shard_codec.engine.index_cache import INDEXES
 from zarr_shard_codec.errors import CorruptShardError, ZarrShardError
 from zarr_shard_codec.stores.protocols import (
@@ -82,7 +82,7 @@ def converse_seen(
     plan: Callable[[], Plan[T]],
     store: Store,
     key: str,
-    shortcut: Callable[[StoredObject], T | None] | None = None,
+    shortcut: Callable[[StoredObject, Coalescing], T | None] | None = None,
 ) -> tuple[T, Seen]:
     """As `converse`; and what state it saw.
 
@@ -94,7 +94,7 @@ def converse_seen(
         try:
             if shortcut is not None and opens_objects(store):
                 opened = store.open_object(key)
-                result = None if opened is None else shortcut(opened)
+                result = None if opened is None else shortcut(opened, store.coalescing)
                 if result is not None:
                     return result, _seen(opened, asked=True)
             conversation = plan()

@@ -26,9 +26,9 @@ from zarr_shard_codec.core.reading import grid_job
 from zarr_shard_codec.core.selection import Box
 from zarr_shard_codec.engine.conversations import is_read_later
 from zarr_shard_codec.engine.index_cache import INDEXES
-from zarr_shard_codec.engine.known_chunks import KnownChunks
+from zarr_shard_codec.engine.known_chunks import plain_shard
 from zarr_shard_codec.errors import ZarrShardError
-from zarr_shard_codec.stores.protocols import JoiningObject, Store, StoredObject, joins_ranges
+from zarr_shard_codec.stores.protocols import JoiningObject, StoredObject, joins_ranges
 
 _LEAST_NBYTES: Final = 4 << 10
 """Smaller chunks without codecs are sooner read all at once than asked for one by one in Python."""
@@ -44,21 +44,20 @@ class KnownShards:
         The sharding codec.
     plain
         How elements lie in an inner chunk, if no codec has to look at its bytes.
-    coalescing
-        When two ranges of a shard are cheaper as one.
     """
 
     shard: ShardingCodec
     plain: PlainChunks | None
-    coalescing: Coalescing
 
     @classmethod
-    def of(cls, store: Store, chain: CodecChain) -> Self | None:
-        """Make one, if the short way may be open: as `KnownChunks.of`."""
-        known = KnownChunks.of(store, chain)
-        return None if known is None else cls(known.shard, known.shard.inner.plain, store.coalescing)
+    def of(cls, chain: CodecChain) -> Self | None:
+        """Make one, if the short way may be open: see `plain_shard`."""
+        shard = plain_shard(chain)
+        return None if shard is None else cls(shard, shard.inner.plain)
 
-    def read(self, box: Box, target: np.ndarray[Any, Any], opened: StoredObject) -> list[DecodeJob] | None:
+    def read(
+        self, box: Box, target: np.ndarray[Any, Any], opened: StoredObject, coalescing: Coalescing
+    ) -> list[DecodeJob] | None:
         """Read part of a shard.
 
         Parameters
@@ -67,6 +66,8 @@ class KnownShards:
             As of `reading.read_shard`.
         opened
             The shard's object.
+        coalescing
+            When two ranges of it are cheaper as one.
 
         Returns
         -------
@@ -76,11 +77,13 @@ class KnownShards:
         if not joins_ranges(opened):
             return None
         try:
-            return self._read(box, target, opened)
+            return self._read(box, target, opened, coalescing)
         except ZarrShardError:
             return None
 
-    def _read(self, box: Box, target: np.ndarray[Any, Any], opened: JoiningObject) -> list[DecodeJob] | None:
+    def _read(
+        self, box: Box, target: np.ndarray[Any, Any], opened: JoiningObject, coalescing: Coalescing
+    ) -> list[DecodeJob] | None:
         shard, identity, nbytes = self.shard, opened.identity, opened.nbytes
         index = None if identity is None else INDEXES.get(identity, shard, None)
         if index is None or nbytes is None:
@@ -95,7 +98,7 @@ class KnownShards:
             end = nbytes - chunk_nbytes
             offsets = [offset for offset, size in entries if size == chunk_nbytes and offset <= end]
             if len(offsets) == len(entries):
-                gap = self.coalescing.largest_gap
+                gap = coalescing.largest_gap
                 return [] if plain.copy(opened, offsets, axes, target, largest_gap=gap) else None
         limit = shard.inner.max_encoded_nbytes
         linear = linear_chunks(axes, shard.chunks_per_shard)
@@ -105,9 +108,9 @@ class KnownShards:
         if not len(table):
             return []
         if is_read_later(opened, table):
-            stored = Stored(opened.held(), table, self.coalescing)
+            stored = Stored(opened.held(), table, coalescing)
             return [grid_job(shard, axes, present, stored, target)]
-        runs = Runs.over(table, self.coalescing)
+        runs = Runs.over(table, coalescing)
         joined = opened.read_joined(runs.reads)
         return None if joined is None else [grid_job(shard, axes, present, runs.segments(joined), target)]
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from zarr_shard_codec.core.jobs import DecodeJob
 from zarr_shard_codec.core.plans import Plan
+from zarr_shard_codec.core.ranges import Coalescing
 from zarr_shard_codec.engine.conversations import Seen, converse_seen, may_be_in_change, pauses
 from zarr_shard_codec.engine.pool import WAITING_THREADS, thread_count, waiting_pool, working_pool
 from zarr_shard_codec.errors import ZarrShardError
@@ -64,7 +65,7 @@ class ReadTask:
     in_bulk
         Whether reading it is work enough for a thread, however little is wanted of its chunks.
     shortcut
-        Does what the plan does, given the object, or returns None; None if there is none.
+        Does what the plan does in fewer steps, or returns None; None if there is no such way.
     """
 
     key: str
@@ -72,7 +73,9 @@ class ReadTask:
     target: np.ndarray[Any, Any]
     fill_value: np.ndarray[Any, Any]
     in_bulk: bool
-    shortcut: Callable[[StoredObject], list[DecodeJob] | None] | None = field(default=None, kw_only=True)
+    shortcut: Callable[[StoredObject, Coalescing], list[DecodeJob] | None] | None = field(
+        default=None, kw_only=True
+    )
 
     @property
     def work_nbytes(self) -> int:
@@ -120,13 +123,13 @@ def _read_all(
     fetch: Callable[[list[ReadTask]], list[Job]],
     finish: Callable[[list[Job]], None],
 ) -> None:
-    groups = groups_of(tasks, store, lambda task: task.work_nbytes)
-    few, rest = peek(groups, 2 * thread_count())
+    groups, n_threads = groups_of(tasks, store, lambda task: task.work_nbytes), thread_count()
+    few, rest = peek(groups, 2 * n_threads)
     fetched: Generator[list[Job]]
     if waits_for_network(store):
         depth = depth_for(store, (task.target.nbytes for group in few for task in group))
         fetched = ahead(fetch, chain(few, rest), waiting_pool, depth=depth)
-    elif rest or (len(few) >= thread_count() and few[0][0].in_bulk):
+    elif rest or (len(few) >= n_threads and few[0][0].in_bulk):
         # Enough objects to keep every core busy: the thread that reads one also decodes it.
         share(lambda group: finish(fetch(group)), chain(few, rest))
         return
