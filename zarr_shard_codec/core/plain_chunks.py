@@ -21,7 +21,7 @@ _SLAB_NBYTES: Final = 1 << 19
 """So many bytes are read before they are copied on: half of the cache that a core has to itself, or less."""
 
 
-class Source(Protocol):
+class Readable(Protocol):
     """One state of an object, of which bytes are read to where they are wanted."""
 
     def read_into(self, offset: int, buffers: Sequence[memoryview]) -> bool:
@@ -79,7 +79,7 @@ class PlainChunks:
 
     def copy(
         self,
-        source: Source,
+        source: Readable,
         offsets: Sequence[int],
         axes: Sequence[AxisProjection],
         target: np.ndarray[Any, Any],
@@ -144,7 +144,7 @@ class PlainChunks:
         return slabs
 
 
-def _read(source: Source, offsets: Sequence[int], start: int, nbytes: int, room: memoryview) -> bool:
+def _read(source: Readable, offsets: Sequence[int], start: int, nbytes: int, room: memoryview) -> bool:
     """Read so many bytes of each chunk: one behind the other, in that order, in few calls.
 
     Parameters

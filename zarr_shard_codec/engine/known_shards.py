@@ -88,6 +88,7 @@ class KnownShards:
         index = None if identity is None else INDEXES.get(identity, shard, None)
         if index is None or nbytes is None:
             return None
+        opened.rely()
         axes = project(box, shard.inner.spec.shape)
         along = [axis.chunks for axis in axes if isinstance(axis.chunks, range)]
         plain = self.plain
