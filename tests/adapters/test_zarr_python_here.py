@@ -176,7 +176,7 @@ class _Host:
 
     def __init__(self, before=None, within=None, after=None):
         self.codec_pipeline = SimpleNamespace(runs_here=lambda _path: True)
-        self.store_path = None
+        self.store_path = self.metadata = None
         self.steps = (before, within, after)
         self.asked = []
 

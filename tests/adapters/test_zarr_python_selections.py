@@ -13,6 +13,8 @@ from zarr.registry import register_codec
 
 import zarr_shard_codec as zsc
 from zarr_shard_codec.adapters.zarr_python import ShardingCodec
+from zarr_shard_codec.engine.known_shards import KnownShards
+from zarr_shard_codec.stores import open_file
 
 FUSED = "zarr.core.codec_pipeline.FusedCodecPipeline"
 OUR_CODEC = "zarr_shard_codec.adapters.zarr_python.ShardingCodec"
@@ -139,3 +141,30 @@ def test_a_selection_of_nothing_sets_nothing(way):
         array = zarr.open_array(made.store_path)
     array.oindex[0, slice(2, 1), [0, 0]] = -5
     assert not array[...].any()
+
+
+def test_parts_of_shards_whose_index_is_known_are_read_without_a_conversation(tmp_path, monkeypatch):
+    """From files, whatever the selection is; what is read is the same."""
+    monkeypatch.setattr(open_file, "_SETTLED_NS", -(10**12))
+    monkeypatch.setattr(open_file, "_SETTLED_COARSE_NS", -(10**12))
+    values = np.arange(48 * 40, dtype="u2").reshape(48, 40)
+    layout = {"shape": values.shape, "shard_shape": (32, 24), "inner_chunk_shape": (8, 6)}
+    zsc.create(tmp_path, dtype="u2", **layout)[...] = values
+    answers = []
+    plain = KnownShards.read
+
+    def read(self, *arguments):
+        answers.append(plain(self, *arguments))
+        return answers[-1]
+
+    monkeypatch.setattr(KnownShards, "read", read)
+    with zsc.enable():
+        array = zarr.open_array(tmp_path, mode="r")
+        for expected in (False, True):
+            answers.clear()
+            assert np.array_equal(array[5:47, 3:39], values[5:47, 3:39])
+            assert [answer is not None for answer in answers] == [expected] * 4
+        answers.clear()
+        assert np.array_equal(array.oindex[[1, 9, 40], 3:39], values[[1, 9, 40], 3:39])
+        assert answers
+        assert None not in answers

@@ -28,6 +28,7 @@ from zarr_shard_codec.core.plans import Plan, bounds_of
 from zarr_shard_codec.core.selection import Box, new_block, parse_selection
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.known_chunks import KnownChunks
+from zarr_shard_codec.engine.known_shards import KnownShards
 from zarr_shard_codec.engine.locks import Locks
 from zarr_shard_codec.engine.run import ReadTask, read_objects
 from zarr_shard_codec.engine.writing import (
@@ -93,6 +94,7 @@ class ShardedArray:
         self.lock: Final = lock
         self.chain: Final[CodecChain] = metadata.chain.with_chunk_order(chunk_order)
         self._known_chunks: Final = KnownChunks.of(self.store, self.chain)
+        self._known_shards: Final = KnownShards.of(self.chain)
         check_write_options(write_strategy, durable, lock)
         if mode == "r+":
             check_strategy(write_strategy, self.store, self.chain)
@@ -356,10 +358,11 @@ class ShardedArray:
         return join_key(self.path, self.metadata.key_encoding.key(coords))
 
     def _read_tasks(self, box: Box, block: np.ndarray[Any, Any]) -> Iterator[ReadTask]:
-        fill_value, in_bulk = self.metadata.fill_value, self.chain.reads_in_bulk
+        fill_value, in_bulk, known = self.metadata.fill_value, self.chain.reads_in_bulk, self._known_shards
         for coords, part, bounds, target in each_object(box, block, self.shard_shape, self.shape):
-            plan = partial(self.chain.plan_read, part, target, bounds)
-            yield ReadTask(self.shard_key(coords), plan, target, fill_value, in_bulk)
+            key, plan = self.shard_key(coords), partial(self.chain.plan_read, part, target, bounds)
+            shortcut = None if known is None else partial(known.read, part, target)
+            yield ReadTask(key, plan, target, fill_value, in_bulk, shortcut=shortcut)
 
     def _write_tasks(self, box: Box, block: np.ndarray[Any, Any]) -> Iterator[WriteTask]:
         for coords, part, bounds, value in each_object(box, block, self.shard_shape, self.shape):

@@ -23,6 +23,7 @@ from zarr_shard_codec.core.grid import ChunkOrder
 from zarr_shard_codec.core.jobs import Bounds, DecodeChunk, DecodeJob, UpdateJob
 from zarr_shard_codec.core.patching import Append, Overwrite, PatchStrategy
 from zarr_shard_codec.core.pieces import Parts, Pieces, Segments
+from zarr_shard_codec.core.plain_chunks import PlainChunks
 from zarr_shard_codec.core.plans import Plan, covers, hold
 from zarr_shard_codec.core.protocols import (
     JSON,
@@ -188,6 +189,14 @@ class CodecChain:
         if self.partial is not None:
             return self.partial.reads_in_bulk
         return self.decodes_fast and self.spec.nbytes >= _BULK_NBYTES
+
+    @property
+    def plain(self) -> PlainChunks | None:
+        """How elements lie in a chunk's bytes, if they do as they are; None if a codec is to be asked."""
+        codec = self.array_bytes
+        if self.array_array or self.bytes_bytes or not (self.spec.shape and self.batches):
+            return None
+        return PlainChunks(self.spec.shape, cast("BytesCodec", codec).stored_dtype)
 
     @property
     def batch_nbytes(self) -> int:

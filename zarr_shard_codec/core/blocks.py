@@ -5,7 +5,8 @@ Owns how elements are moved. Which parts go where is `projection`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +17,9 @@ _ROW_NBYTES: Final = 64
 _MANY_NBYTES: Final = 1 << 16
 """Rows of at most so many bytes, which are so many bytes together, are copied sooner as one element each than
 element by element."""
+
+Copy = tuple[slice, Any, slice]
+"""A copy along one axis: from which neighbouring parts, which index within each, to where in the block."""
 
 
 def blocks(block: np.ndarray[Any, Any], counts: Sequence[int]) -> np.ndarray[Any, Any]:
@@ -36,6 +40,25 @@ def put_blocks(parts: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> Non
     counts = parts.shape[: target.ndim]
     target, parts = _in_rows(target, parts)
     (target if max(counts, default=1) == 1 else blocks(target, counts))[...] = parts
+
+
+def put_grid(
+    parts: np.ndarray[Any, Any], along: Iterable[Sequence[Copy]], target: np.ndarray[Any, Any]
+) -> None:
+    """Copy what is wanted of equal parts, a grid of them, to its places in a block.
+
+    Parameters
+    ----------
+    parts
+        Shape `(*counts, *part_shape)`.
+    along
+        For each axis, the copies that are made: their product is all copies.
+    target
+        The block.
+    """
+    for copy in product(*along):
+        positions, within, landing = zip(*copy, strict=True)
+        put_blocks(parts[(*positions, *within)], target[(*landing, ...)])
 
 
 def take_blocks(block: np.ndarray[Any, Any], counts: Sequence[int]) -> np.ndarray[Any, Any]:

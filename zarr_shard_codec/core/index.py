@@ -6,7 +6,7 @@ becomes bytes is that of the index codecs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Final
@@ -76,6 +76,11 @@ class ShardIndex:
         if nbytes == 0 or offset + nbytes > (EMPTY - 1 if shard_nbytes is None else shard_nbytes):
             self.lookup(np.array([linear]), shard_nbytes=shard_nbytes)  # which says what is wrong with it
         return ByteRange(offset, nbytes)
+
+    def block(self, along: Iterable[range]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+        """See the entries of a block of inner chunks: its ranges along each axis, and offset and nbytes."""
+        grid = self.entries.reshape(*self.chunks_per_shard, 2)
+        return grid[tuple([slice(chunks.start, chunks.stop) for chunks in along])]
 
     def is_sound(self, shard_nbytes: int, largest_nbytes: int) -> bool:
         """Whether `lookup` of all entries would raise nothing: sooner known than what they hold."""

@@ -13,14 +13,14 @@ from typing import Any, Final, Protocol, Self
 
 import numpy as np
 
-from zarr_shard_codec.core.blocks import blocks, put_blocks, take_blocks
+from zarr_shard_codec.core.blocks import blocks, put_grid, take_blocks
 from zarr_shard_codec.core.fill import is_filled
 from zarr_shard_codec.core.grid import Coords
 from zarr_shard_codec.core.pieces import Parts, Pieces, Stored
 from zarr_shard_codec.core.projection import AxisProjection
 from zarr_shard_codec.core.protocols import ChunkSpec
 from zarr_shard_codec.core.ranges import Buffer
-from zarr_shard_codec.core.selection import Box, as_index, box_index, view
+from zarr_shard_codec.core.selection import Box, box_index, view
 from zarr_shard_codec.errors import CorruptShardError
 
 Bounds = tuple[int, ...]
@@ -186,18 +186,16 @@ class DecodeGrid:
         numbers = None if full else np.where(present, present.cumsum().reshape(present.shape) - 1, -1)
         chunks = decoded.reshape(*present.shape, *decoded.shape[1:]) if full else decoded
         # Neighbours of which the same part is wanted are copied together.
-        along = [
-            [(run.positions, as_index(run.within), run.landing) for run in axis.runs] for axis in self.axes
-        ]
+        along = [axis.copies for axis in self.axes]
+        if numbers is None:
+            put_grid(chunks, along, self.target)
+            return
         for block in product(*along):
             positions, within, landing = zip(*block, strict=True)
-            into = view(self.target, landing)
-            if numbers is None:
-                put_blocks(chunks[(*positions, *within)], into)
-            else:
-                inside = view(numbers, positions)
-                there = inside >= 0
-                blocks(into, inside.shape)[there] = chunks[inside[there]][(slice(None), *within)]
+            inside = view(numbers, positions)
+            there = inside >= 0
+            into = blocks(view(self.target, landing), inside.shape)
+            into[there] = chunks[inside[there]][(slice(None), *within)]
 
     def _run_one_by_one(self, chosen: Pieces, present: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
         along = [[(at, *axis.part(at)) for at in axis.coords()] for axis in self.axes]

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from zarr_shard_codec.core.selection import Box, Picks
+from zarr_shard_codec.core.selection import Box, Picks, as_index
 
 _FEW_PICKS: Final = 16
 _FEW: Final = 64
@@ -86,6 +86,11 @@ class AxisProjection:
             runs = self._find_runs()
             object.__setattr__(self, "_runs", runs)
         return runs
+
+    @property
+    def copies(self) -> list[tuple[slice, Any, slice]]:
+        """The same, to index NumPy arrays with: which chunks, what of each, where it lands."""
+        return [(run.positions, as_index(run.within), run.landing) for run in self.runs]
 
     def _find_runs(self) -> list[Run]:
         chunks = self.coords()

@@ -88,8 +88,7 @@ def read_shard(
         return (yield from _read_chunk(shard, index, axes, target, extent))
     grid = _Grid.over(shard, axes)
     present, table = index.lookup(grid.linear, shard_nbytes=None if extent is None else extent.nbytes)
-    full = len(table) == len(present)
-    if not full:
+    if len(table) < len(present):
         target[...] = shard.spec.fill_value
     if not len(table):
         return []
@@ -101,8 +100,20 @@ def read_shard(
         ]
         return [job for jobs in (yield from gather(plans)) for job in jobs]
     encoded = yield from _fetch_many(shard, table, lambda at: grid.coords(present)[at], extent)
-    cells = np.arange(len(table)) if full else np.where(present, present.cumsum() - 1, -1)
-    return [grid.job(cells, encoded, target)]
+    return [grid_job(shard, axes, present, encoded, target)]
+
+
+def grid_job(
+    shard: Shard,
+    axes: tuple[AxisProjection, ...],
+    present: np.ndarray[Any, np.dtype[np.bool_]],
+    encoded: Pieces | Stored,
+    target: np.ndarray[Any, Any],
+) -> DecodeGrid:
+    """What is left to do with a grid of chunks, of which `encoded` has those alone that there are."""
+    full = len(encoded) == len(present)
+    cells = np.arange(len(present)) if full else np.where(present, present.cumsum() - 1, -1)
+    return DecodeGrid(shard.inner, encoded, cells.reshape([len(axis.chunks) for axis in axes]), axes, target)
 
 
 def _read_chunk(
@@ -190,7 +201,9 @@ def read_held(
             )
             for job in hold(_read_inner(shard.inner, piece, ByteRange(offset, nbytes)), encoded)
         ]
-    return [grid.job(np.where(present, grid.linear, -1), Segments(encoded, index.entries), target)]
+    # All entries: they are those of the bytes at hand, and need not be copied.
+    cells = np.where(present, grid.linear, -1).reshape([len(axis.chunks) for axis in grid.axes])
+    return [DecodeGrid(shard.inner, Segments(encoded, index.entries), cells, grid.axes, target)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,13 +243,6 @@ class _Grid:
             into = view(target, (land for _, land in parts))
             pieces.append(_Piece(coords, box, into, bounds_of(coords, inner_shape, bounds)))
         return pieces
-
-    def job(
-        self, cells: np.ndarray[Any, Any], encoded: Pieces | Stored, target: np.ndarray[Any, Any]
-    ) -> DecodeGrid:
-        """The chunks that there are. `cells` is flat."""
-        cells = cells.reshape([len(axis.chunks) for axis in self.axes])
-        return DecodeGrid(self.shard.inner, encoded, cells, self.axes, target)
 
 
 def _read_inner(inner: Chain, piece: _Piece, extent: ByteRange) -> Plan[list[DecodeJob]]:

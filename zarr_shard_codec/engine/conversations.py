@@ -19,7 +19,7 @@ from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.index import ShardIndex
 from zarr_shard_codec.core.pieces import Pieces, Runs, Stored
 from zarr_shard_codec.core.plans import Asked, IndexRequest, Plan, RangeTable, Size
-from zarr_shard_codec.core.ranges import Buffer, ByteRange, Cut, Request, Whole, merge
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Coalescing, Cut, Request, Whole, merge
 from zarr_shard_codec.engine.index_cache import INDEXES
 from zarr_shard_codec.errors import CorruptShardError, ZarrShardError
 from zarr_shard_codec.stores.protocols import (
@@ -78,15 +78,28 @@ def converse(plan: Callable[[], Plan[T]], store: Store, key: str) -> T:
     return converse_seen(plan, store, key)[0]
 
 
-def converse_seen(plan: Callable[[], Plan[T]], store: Store, key: str) -> tuple[T, Seen]:
-    """As `converse`; and what state it saw."""
+def converse_seen(
+    plan: Callable[[], Plan[T]],
+    store: Store,
+    key: str,
+    shortcut: Callable[[StoredObject, Coalescing], T | None] | None = None,
+) -> tuple[T, Seen]:
+    """As `converse`; and what state it saw.
+
+    `shortcut` does what the plan does, without a conversation, or returns None.
+    """
     for pause in pauses():
         opened: StoredObject | None = None
         turn: _Turn | None = None
-        conversation = plan()
         try:
+            if shortcut is not None and opens_objects(store):
+                opened = store.open_object(key)
+                result = None if opened is None else shortcut(opened, store.coalescing)
+                if result is not None:
+                    return result, _seen(opened, asked=True)
+            conversation = plan()
             requests, end = _send(conversation, None)
-            if end is None and opens_objects(store):
+            if end is None and opened is None and opens_objects(store):
                 opened = store.open_object(key)
             while end is None:
                 turn = _Turn(requests, store, opened)
@@ -211,7 +224,7 @@ class _Turn:
             if isinstance(request, Size):
                 self._known[at] = None if opened is None else opened.nbytes
             elif isinstance(request, RangeTable):
-                if _is_read_later(opened, request):
+                if (_has_all if request.unseen else is_read_later)(opened, request.table):
                     self._known[at] = Stored(opened.held(), request.table, store.coalescing)
                     continue
                 self._tables[at] = len(request.table)
@@ -277,16 +290,19 @@ def _is_large(opened: StoredObject | None) -> TypeGuard[JoiningObject]:
     return opened is not None and joins_ranges(opened) and (opened.nbytes or 0) > _LARGE_NBYTES
 
 
-def _is_read_later(opened: StoredObject | None, request: RangeTable) -> TypeGuard[JoiningObject]:
-    if not _is_large(opened):
-        return False
-    table = request.table
+def _has_all(
+    opened: StoredObject | None, table: np.ndarray[Any, np.dtype[np.uint64]]
+) -> TypeGuard[JoiningObject]:
+    """Whether an object that is read in parts has all these ranges."""
+    return _is_large(opened) and int(table.sum(axis=1).max()) <= (opened.nbytes or 0)
+
+
+def is_read_later(
+    opened: StoredObject | None, table: np.ndarray[Any, np.dtype[np.uint64]]
+) -> TypeGuard[JoiningObject]:
+    """Whether ranges are read by those who decode them."""
     nbytes = int(table[:, 1].sum())
-    if int(table.sum(axis=1).max()) > (opened.nbytes or 0):
-        return False
-    if request.unseen:
-        return True
-    if nbytes <= _LARGE_NBYTES:
+    if nbytes <= _LARGE_NBYTES or not _has_all(opened, table):
         return False
     # What is asked for together lies scattered, if chunks are written in another order than C.
     return nbytes > memory.LARGEST_NBYTES or bool((table[1:, 0] > table[:-1, 0]).all())

@@ -50,11 +50,9 @@ class KnownChunks:
 
     @classmethod
     def of(cls, store: Store, chain: CodecChain) -> Self | None:
-        """Make one, if the short way may be open: no codec around the shard, chunks that are no shards."""
-        shard = chain.array_bytes
-        if chain.array_array or chain.bytes_bytes or not isinstance(shard, ShardingCodec):
-            return None
-        return cls(store, shard) if opens_objects(store) and not shard.inner.reads_partially else None
+        """Make one, if the short way may be open: see `plain_shard`."""
+        shard = plain_shard(chain)
+        return None if shard is None or not opens_objects(store) else cls(store, shard)
 
     def read(
         self,
@@ -173,6 +171,14 @@ class KnownChunks:
             return shard.inner.decode(buffers[0])
         except ZarrShardError:
             return None
+
+
+def plain_shard(chain: CodecChain) -> ShardingCodec | None:
+    """The sharding codec of a chain, if there is no codec around it, and its chunks are no shards."""
+    shard = chain.array_bytes
+    if chain.array_array or chain.bytes_bytes or not isinstance(shard, ShardingCodec):
+        return None
+    return None if shard.inner.reads_partially else shard
 
 
 def _asked_once(

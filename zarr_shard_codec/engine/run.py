@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
@@ -19,10 +19,11 @@ import numpy as np
 
 from zarr_shard_codec.core.jobs import DecodeJob
 from zarr_shard_codec.core.plans import Plan
+from zarr_shard_codec.core.ranges import Coalescing
 from zarr_shard_codec.engine.conversations import Seen, converse_seen, may_be_in_change, pauses
 from zarr_shard_codec.engine.pool import WAITING_THREADS, thread_count, waiting_pool, working_pool
 from zarr_shard_codec.errors import ZarrShardError
-from zarr_shard_codec.stores.protocols import Store, waits_for_network
+from zarr_shard_codec.stores.protocols import Store, StoredObject, waits_for_network
 
 if TYPE_CHECKING:  # slow to import, and a process that reads one chunk needs no thread
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -63,6 +64,8 @@ class ReadTask:
         The fill value.
     in_bulk
         Whether reading it is work enough for a thread, however little is wanted of its chunks.
+    shortcut
+        Does what the plan does in fewer steps, or returns None; None if there is no such way.
     """
 
     key: str
@@ -70,6 +73,9 @@ class ReadTask:
     target: np.ndarray[Any, Any]
     fill_value: np.ndarray[Any, Any]
     in_bulk: bool
+    shortcut: Callable[[StoredObject, Coalescing], list[DecodeJob] | None] | None = field(
+        default=None, kw_only=True
+    )
 
     @property
     def work_nbytes(self) -> int:
@@ -97,7 +103,11 @@ def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
     doubtful: list[ReadTask] = []
 
     def fetch(group: list[ReadTask]) -> list[Job]:
-        return [job for task in group for job in task.jobs(*converse_seen(task.plan, store, task.key))]
+        return [
+            job
+            for task in group
+            for job in task.jobs(*converse_seen(task.plan, store, task.key, task.shortcut))
+        ]
 
     def finish(batch: list[Job]) -> None:
         doubtful.extend(decode(batch, store))
@@ -113,13 +123,13 @@ def _read_all(
     fetch: Callable[[list[ReadTask]], list[Job]],
     finish: Callable[[list[Job]], None],
 ) -> None:
-    groups = groups_of(tasks, store, lambda task: task.work_nbytes)
-    few, rest = peek(groups, 2 * thread_count())
+    groups, n_threads = groups_of(tasks, store, lambda task: task.work_nbytes), thread_count()
+    few, rest = peek(groups, 2 * n_threads)
     fetched: Generator[list[Job]]
     if waits_for_network(store):
         depth = depth_for(store, (task.target.nbytes for group in few for task in group))
         fetched = ahead(fetch, chain(few, rest), waiting_pool, depth=depth)
-    elif rest or (len(few) >= thread_count() and few[0][0].in_bulk):
+    elif rest or (len(few) >= n_threads and few[0][0].in_bulk):
         # Enough objects to keep every core busy: the thread that reads one also decodes it.
         share(lambda group: finish(fetch(group)), chain(few, rest))
         return

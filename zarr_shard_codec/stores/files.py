@@ -70,6 +70,19 @@ def read_joined(descriptor: int, ranges: Sequence[ByteRange]) -> Buffer | None:
     return buffer
 
 
+def read_into(descriptor: int, offset: int, buffers: Sequence[memoryview]) -> bool:
+    """Fill buffers, one after the other, from `offset` on; False where the file ends before."""
+    at_once = _HAS_PREAD and len(buffers) <= _MAX_PARTS
+    if at_once and os.preadv(descriptor, buffers, offset) == sum(map(len, buffers)):
+        return True
+    # Too many for one system call, or it was interrupted: one by one, then.
+    for buffer in buffers:
+        if _fill(descriptor, buffer, offset) < len(buffer):
+            return False
+        offset += len(buffer)
+    return True
+
+
 def _fill(descriptor: int, buffer: memoryview, offset: int) -> int:
     """Read as many bytes as the buffer takes and the file has; how many that were."""
     done = _read_into(descriptor, buffer, offset)

@@ -86,8 +86,19 @@ class OpenFile:
         try:
             return files.read_joined(self.descriptor, ranges)
         except OSError as error:
-            if error.errno == errno.ESTALE:  # replaced by another machine, and forgotten by the file server
-                return None
+            self._require_forgotten(error)
+            return None
+
+    def read_into(self, offset: int, buffers: Sequence[memoryview]) -> bool:
+        """See `JoiningObject`. Raises `StoreError` (`store_failure`)."""
+        try:
+            return files.read_into(self.descriptor, offset, buffers)
+        except OSError as error:
+            self._require_forgotten(error)
+            return False
+
+    def _require_forgotten(self, error: OSError) -> None:
+        if error.errno != errno.ESTALE:  # replaced by another machine, and forgotten by the file server
             raise failure_of("read", self._root, self.key, error) from error
 
     def held(self) -> HeldFile:

@@ -105,6 +105,10 @@ class JoiningObject(StoredObject, Protocol):
         """The bytes of all ranges, one behind the other; None if some are missing: `read` then says which."""
         ...
 
+    def read_into(self, offset: int, buffers: Sequence[memoryview]) -> bool:
+        """Fill buffers, one after the other, with the bytes from an offset on; False if there are too few."""
+        ...
+
     def held(self) -> JoiningObject:
         """The same state, open as long as anybody refers to it, whether or not this one is closed."""
         ...

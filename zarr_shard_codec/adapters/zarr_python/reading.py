@@ -23,6 +23,7 @@ from zarr_shard_codec.core.plans import Plan, gather
 from zarr_shard_codec.core.selection import Box, box_shape, single_chunk
 from zarr_shard_codec.engine.conversations import Seen
 from zarr_shard_codec.engine.known_chunks import KnownChunks
+from zarr_shard_codec.engine.known_shards import KnownShards
 from zarr_shard_codec.engine.run import Job, ReadTask
 from zarr_shard_codec.stores.protocols import Store, waits_for_network
 
@@ -133,9 +134,21 @@ class Reading:
         """
         spec = chain.spec
         bounds = box_shape(box) if complete else spec.shape
-        plan = partial(chain.plan_read, box, target, bounds)
+        plan, known = partial(chain.plan_read, box, target, bounds), KnownShards.of(chain)
+        shortcut = None if known is None else partial(known.read, box, target)
         at = len(self.direct) + len(self.picking)
-        self.direct.append(_Task(key, plan, target, spec.fill_value, chain.reads_in_bulk, at, self.missing))
+        self.direct.append(
+            _Task(
+                key,
+                plan,
+                target,
+                spec.fill_value,
+                chain.reads_in_bulk,
+                at,
+                self.missing,
+                shortcut=shortcut,
+            )
+        )
 
     def add_picking(self, key: str, chain: CodecChain, wanted: Fancy, put: Callable[[Array], None]) -> None:
         """Read a fancy selection; `put` is called with it."""
