@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -16,7 +17,7 @@ import zarr.core.sync
 from zarr.codecs import ZstdCodec
 
 import zarr_shard_codec as zsc
-from zarr_shard_codec.adapters.zarr_python import here, reading, versions
+from zarr_shard_codec.adapters.zarr_python import here, pipeline, reading, stores, versions
 from zarr_shard_codec.errors import CorruptShardError
 
 DATA = np.arange(24 * 30, dtype="int32").reshape(24, 30)
@@ -123,17 +124,69 @@ def test_it_works_in_a_thread_that_runs_a_loop_of_its_own(array, turns):
     assert turns == []
 
 
-def test_asynchronous_calls_wait_on_their_loop(array):
+def test_asynchronous_calls_wait_on_their_loop(array, monkeypatch):
     """The asynchronous API is as it was, in the same thread in which others read at once."""
+    asked = []
+    inner = pipeline.here.is_here
+
+    def is_here():
+        asked.append(inner())
+        return asked[-1]
 
     async def both():
         whole = asyncio.ensure_future(array.async_array.getitem(...))
         part = array[2:4, 5:10]
         return part, await whole
 
+    monkeypatch.setattr(pipeline.here, "is_here", is_here)
     part, whole = asyncio.run(both())
+    assert asked == [True, False]
     assert np.array_equal(part, DATA[2:4, 5:10])
     assert np.array_equal(whole, DATA)
+
+
+def test_a_loop_that_runs_within_a_call_is_not_ours(tmp_path):
+    """A lock whose making runs a loop of its own, and reads an array on it, is not in the way."""
+    with zsc.enable():
+        other = zarr.create_array(tmp_path / "other", **OPTIONS)
+        other[...] = DATA
+    seen = []
+
+    def lock(_name):
+        seen.append(asyncio.run(other.async_array.getitem((2, slice(3, 5)))).tolist())
+        seen.append(other[2, 3:5].tolist())
+        return contextlib.nullcontext()
+
+    with zsc.enable(lock=lock):
+        array = zarr.create_array(tmp_path / "array", **OPTIONS)
+    array[2:4, 5:10] = 7
+    assert (array[2:4, 5:10] == 7).all()
+    assert seen == [DATA[2, 3:5].tolist()] * 2
+
+
+def test_threads_that_come_at_once_get_one_store(monkeypatch):
+    """Writers of one object take turns by their store: two for one of the host's would lose a write."""
+    from obstore.store import MemoryStore
+
+    from zarr_shard_codec.stores import object_store
+
+    inner = object_store.ObjectStore.__init__
+    together = threading.Barrier(8)
+
+    def slow(self, *args, **options):
+        together.wait(60)
+        inner(self, *args, **options)
+
+    monkeypatch.setattr(object_store.ObjectStore, "__init__", slow)
+    getter = zarr.storage.StorePath(zarr.storage.ObjectStore(MemoryStore()), "k")
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(stores.own_store(getter))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(map(id, found))) == 1
 
 
 def _counting_turns(pickled, queue):

@@ -116,9 +116,9 @@ class WatchedStore(LocalStore):
         opened = super().open_object(key)
         return opened and Watched(opened, self.reads)
 
-    def replace(self, key, parts):
+    def put_together(self, key, parts):
         self.writes.append(key)
-        return super().replace(key, parts)
+        return super().put_together(key, parts)
 
     def patch(self, key, patch, version):
         self.patches.append([(offset, sum(map(len, parts))) for offset, parts in patch.writes])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from zarr_shard_codec.core import plain_chunks
 from zarr_shard_codec.core.plain_chunks import PlainChunks
 from zarr_shard_codec.core.projection import project
+from zarr_shard_codec.core.selection import Picks
 
 
 class Bytes:
@@ -53,6 +54,11 @@ def _copy(source, offsets, values, chunk_shape, box, largest_gap=0):
     return done, target
 
 
+def _firsts(wanted, size):
+    """The first position of each chunk."""
+    return {min(one for one in wanted if one // size == chunk) for chunk in {at // size for at in wanted}}
+
+
 @st.composite
 def _cases(draw):
     ndim = draw(st.integers(1, 3))
@@ -63,6 +69,11 @@ def _cases(draw):
         low = draw(st.integers(0, chunk * count - 1))
         high = draw(st.integers(low + 1, chunk * count))
         box.append(range(low, high, draw(st.integers(1, chunk))))
+    if draw(st.booleans()):  # a list along one axis, of neighbouring chunks
+        at = draw(st.integers(0, ndim - 1))
+        picked = draw(st.sets(st.sampled_from(box[at]), min_size=1))
+        picked |= _firsts(box[at], chunk_shape[at])
+        box[at] = Picks(np.array(sorted(picked)))
     return chunk_shape, [c * n for c, n in zip(chunk_shape, counts, strict=True)], box
 
 
@@ -84,7 +95,7 @@ def test_what_is_copied_is_what_the_chunks_hold(case, dtype, random, gap, larges
         patch.setattr(plain_chunks, "_SLAB_NBYTES", slab_nbytes)
         done, target = _copy(source, offsets, values, chunk_shape, box, largest_gap)
     assert done
-    expected = values[tuple(slice(wanted.start, wanted.stop, wanted.step) for wanted in box)]
+    expected = values[np.ix_(*map(list, box))]
     assert target.tobytes() == expected.astype(expected.dtype.newbyteorder("=")).tobytes()
 
 

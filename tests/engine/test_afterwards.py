@@ -1,4 +1,4 @@
-"""Replaced files: their space is freed behind the writer's back, soon, and never many at a time."""
+"""What is left to do after a write: done soon, behind its back, and never much of it at a time."""
 
 from __future__ import annotations
 
@@ -6,138 +6,107 @@ import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
+import time
 
 import numpy as np
 import pytest
 
 import zarr_shard_codec as zsc
 from zarr_shard_codec.engine import afterwards, pool
-from zarr_shard_codec.errors import StoreError
-from zarr_shard_codec.stores import files
-from zarr_shard_codec.stores.local import LocalStore
-
-DESCRIPTORS = Path("/proc/self/fd")
-LARGE = files._LONG_TO_FREE
-needs_holding = pytest.mark.skipif(not files._HOLDS, reason="only Linux keeps a file without opening it")
+from zarr_shard_codec.engine.afterwards import MOST
 
 
-@pytest.fixture
-def on_a_disk(monkeypatch):
-    """Take the temporary folder's file system for one on a disk, which in memory it is not."""
-    monkeypatch.setattr(os, "major", lambda _device: 8)
+def wait():
+    """Until nothing is left to do."""
+    for _ in range(MOST):
+        assert afterwards._room.acquire(timeout=60)
+    for _ in range(MOST):
+        afterwards._room.release()
 
 
-def held(folder):
-    """Files of a folder that are open in this process though they have no name any more."""
-    names = []
-    for descriptor in DESCRIPTORS.iterdir():
-        try:
-            names.append(str(descriptor.readlink()))
-        except FileNotFoundError:
-            continue
-    return [name for name in names if name.startswith(str(folder)) and name.endswith(" (deleted)")]
+def test_so_much_is_left_and_no_more():
+    """However many threads have something to leave: who has more waits."""
+    lock, now, most, done = threading.Lock(), [0], [0], []
+    go = threading.Event()
 
+    def free():
+        go.wait(60)
+        time.sleep(0.001)
+        with lock:
+            now[0] -= 1
+            done.append(1)
 
-@needs_holding
-@pytest.mark.usefixtures("on_a_disk")
-def test_the_old_file_is_there_until_what_replace_returned_is_called(tmp_path):
-    """The new one has its name at once; the old one's space is freed by that call, and by nothing else."""
-    store = LocalStore(tmp_path)
-    store.write("a", [bytes(LARGE)])
-    free = store.replace("a", [b"new"])
-    assert (tmp_path / "a").read_bytes() == b"new"
-    assert len(held(tmp_path)) == 1
-    free()
-    assert held(tmp_path) == []
-
-
-@needs_holding
-@pytest.mark.parametrize(("nbytes", "major"), [(LARGE - 1, 8), (None, 8), (LARGE, 0)])
-def test_only_large_files_on_a_disk_are_held(tmp_path, monkeypatch, nbytes, major):
-    """Small ones are freed fast, there may be none, and a network file system is not to know of a holder."""
-    monkeypatch.setattr(os, "major", lambda _device: major)
-    store = LocalStore(tmp_path)
-    if nbytes is not None:
-        store.write("a", [bytes(nbytes)])
-    free = store.replace("a", [b"new"])
-    assert held(tmp_path) == []
-    free()
-    assert (tmp_path / "a").read_bytes() == b"new"
-
-
-@needs_holding
-@pytest.mark.usefixtures("on_a_disk")
-def test_a_failed_replacement_holds_nothing(tmp_path, monkeypatch):
-    """The old file is as it was, and nobody has it open."""
-
-    def fail(_source, _target):
-        raise OSError(5, "no")
-
-    store = LocalStore(tmp_path)
-    store.write("a", [bytes(LARGE)])
-    before = len(list(DESCRIPTORS.iterdir()))
-    monkeypatch.setattr(files, "replace", fail)
-    with pytest.raises(StoreError, match="cannot write"):
-        store.replace("a", [b"new"])
-    assert len(list(DESCRIPTORS.iterdir())) == before
-    assert (tmp_path / "a").read_bytes() == bytes(LARGE)
-
-
-@needs_holding
-@pytest.mark.usefixtures("on_a_disk")
-def test_a_shard_that_is_changed_again_and_again_leaves_few_files_behind(tmp_path):
-    """While it is written, and none once the threads that tidy up are through."""
-    array = zsc.create(
-        tmp_path / "a.zarr",
-        shape=(64, 64, 64),
-        dtype="uint32",
-        shard_shape=(64, 64, 64),
-        inner_chunk_shape=(16, 16, 16),
-        codecs=[{"name": "bytes", "configuration": {"endian": "little"}}],
-    )
-    array[...] = 1
-    for value in range(30):
-        array[:16, :16, :16] = value
-        assert len(held(tmp_path)) <= afterwards.MOST
-    for future in list(afterwards._begun):
-        future.result()
-    assert held(tmp_path) == []
-    assert (array[:16, :16, :16] == 29).all()
-    assert (array[16:] == 1).all()
-
-
-def test_many_threads_of_a_pool_wait_for_those_that_tidy_up_and_not_for_themselves():
-    """As many writers as the waiting pool has threads, each with something to leave behind: none is stuck."""
-    done = []
-    together = threading.Barrier(pool.WAITING_THREADS)
-
-    def write(at):
-        together.wait(60)
+    def write():
         for _ in range(3):
-            afterwards.afterwards(lambda: done.append(at))
+            room.append(1)
+            afterwards.afterwards(free)
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
 
-    writers = [pool.waiting_pool().submit(write, at) for at in range(pool.WAITING_THREADS)]
-    for writer in writers:
+    room = []
+    writers = [pool.waiting_pool().submit(write) for _ in range(pool.WAITING_THREADS)]
+    while len(room) < pool.WAITING_THREADS:
+        time.sleep(0.001)
+    go.set()
+    for writer in writers:  # all threads of a pool wait, and not for themselves
         writer.result(60)
-    for future in list(afterwards._begun):
-        future.result(60)
+    wait()
     assert len(done) == 3 * pool.WAITING_THREADS
+    assert 1 <= most[0] <= MOST + 1
 
 
-def test_what_cannot_be_freed_is_nobodys_error():
-    """Closing a file can fail; the next write, which waits for it, has nothing to do with that."""
+def test_where_no_thread_can_be_had_it_is_done_at_once(monkeypatch):
+    """A write that is done does not fail for that."""
 
-    def fail():
-        raise OSError(5, "no")
+    class Refusing:
+        def submit(self, *_):
+            raise RuntimeError("can't start new thread")
 
-    for _ in range(2 * afterwards.MOST):
-        afterwards.afterwards(fail)
+    monkeypatch.setattr(afterwards, "tidying_pool", Refusing)
+    done = []
+    for _ in range(2 * MOST):
+        afterwards.afterwards(lambda: done.append(1))
+    assert len(done) == 2 * MOST
+
+
+AT_THE_END = """
+import atexit, sys, threading, time
+import zarr_shard_codec as zsc
+
+array = zsc.open(sys.argv[1], mode="r+")
+array[:4] = 1
+
+def last(value):
+    array[:4] = value
+
+def late():
+    threading.main_thread().join()
+    last(2)
+
+if sys.argv[2] == "thread":
+    threading.Thread(target=late).start()
+else:
+    atexit.register(last, 2)
+"""
+
+
+@pytest.mark.parametrize("when", ["thread", "atexit"])
+def test_writes_at_the_end_of_a_process_are_done(tmp_path, when):
+    """When no pool takes anything any more: nothing fails, and the value is there."""
+    array = _one_shard(tmp_path)
+    run = subprocess.run(
+        [sys.executable, "-c", AT_THE_END, str(tmp_path / "a.zarr"), when],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert run.stderr == ""
+    assert (array[:4] == 2).all()
 
 
 FORKING = """
 import os, sys
-import numpy as np
 import zarr_shard_codec as zsc
 from zarr_shard_codec.engine import afterwards
 
@@ -145,8 +114,8 @@ array = zsc.open(sys.argv[1], mode="r+")
 for value in range(8):
     array[:4] = value
     if os.fork() == 0:
-        assert not afterwards._begun
-        array[4:8] = value
+        for again in range(2 * afterwards.MOST):
+            array[4:8] = value
         os._exit(0)
     assert os.wait()[1] == 0
 print(int(array[0, 0]), int(array[4, 0]), int(array[8, 0]))
@@ -154,18 +123,27 @@ print(int(array[0, 0]), int(array[4, 0]), int(array[8, 0]))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_child_starts_with_nothing_left_to_do(tmp_path):
-    """It does not wait for threads that only its parent has, and writes as before."""
+def test_a_forked_child_does_not_wait_for_its_parents_threads(tmp_path):
+    """What they had to do, and room for more, is not the child's."""
+    _one_shard(tmp_path)[8:] = 5
+    run = subprocess.run(
+        [sys.executable, "-c", FORKING, str(tmp_path / "a.zarr")],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.stdout.split() == ["7", "7", "5"]
+
+
+def _one_shard(folder):
+    """An array of one shard of 4 MiB."""
     array = zsc.create(
-        tmp_path / "a.zarr",
+        folder / "a.zarr",
         shape=(1024, 1024),
         dtype="uint32",
         shard_shape=(1024, 1024),
         inner_chunk_shape=(4, 1024),
     )
     array[...] = np.random.default_rng(3).integers(0, 1 << 32, (1024, 1024), "uint32")
-    array[8:] = 5
-    run = subprocess.run(
-        [sys.executable, "-c", FORKING, str(tmp_path / "a.zarr")], check=True, capture_output=True, text=True
-    )
-    assert run.stdout.split() == ["7", "7", "5"]
+    return array

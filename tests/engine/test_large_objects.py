@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zarr_shard_codec as zsc
+from zarr_shard_codec.core import writing
 from zarr_shard_codec.core.pieces import Stored
 from zarr_shard_codec.engine import conversations
 from zarr_shard_codec.stores import copying, files
@@ -74,15 +75,8 @@ def test_parts_make_the_whole(tmp_path_factory, data):
     shape = (12, 10, 14)
     values = _values(shape) + np.uint16(1)
     path = tmp_path_factory.mktemp("parts")
-    array = zsc.create(
-        path,
-        shape=shape,
-        dtype="u2",
-        shard_shape=(8, 8, 8),
-        inner_chunk_shape=(4, 2, 4),
-        codecs=[BYTES, *data.draw(st.sampled_from([[], [ZSTD]]))],
-        chunk_order=data.draw(st.sampled_from(["lexicographic", "morton"])),
-    )
+    codecs = [BYTES, *data.draw(st.sampled_from([[], [ZSTD]]))]
+    array = _small_shards(data, path, shape, codecs)
     for at in data.draw(st.lists(st.tuples(*(st.integers(0, size - 4) for size in shape)), max_size=3)):
         values[tuple(slice(low, low + 4) for low in at)] = 0
     array[...] = values
@@ -108,6 +102,33 @@ def test_a_part_of_a_large_shard_is_set_without_reading_the_rest(tmp_path, read_
     assert np.array_equal(zsc.open(tmp_path)[...], values)
 
 
+def test_what_lies_in_another_order_is_read_at_once(tmp_path, read_sizes):
+    """Chunks that would go to their places one by one are read together; and are in order the next time."""
+    values = _values((128, 128, 128))
+    settings = {"inner_chunk_shape": (8, 8, 8), "codecs": [BYTES]}
+    _one_shard(tmp_path, values, **settings, chunk_order="morton")
+    array = zsc.open(tmp_path, "r+")
+    for n_reads in (1, 0):
+        read_sizes.clear()
+        array[:8, :8, :8] = values[:8, :8, :8] = n_reads
+        assert sum(nbytes > MIB for nbytes in read_sizes) == n_reads
+        assert len(read_sizes) < 4
+    assert np.array_equal(zsc.open(tmp_path)[...], values)
+
+
+def _small_shards(data, path, shape, codecs):
+    return zsc.create(
+        path,
+        shape=shape,
+        dtype="u2",
+        shard_shape=(8, 8, 8),
+        inner_chunk_shape=(4, 2, 4),
+        codecs=codecs,
+        chunk_order=data.draw(st.sampled_from(["lexicographic", "morton"])),
+        index_location=data.draw(st.sampled_from(["start", "end"])),
+    )
+
+
 def _selection(data, shape):
     return tuple(
         slice(*sorted(data.draw(st.tuples(*[st.integers(0, size)] * 2))), data.draw(st.integers(1, 5)))
@@ -125,19 +146,12 @@ def test_parts_of_large_objects_are_set_as_numpy_sets_them(tmp_path_factory, dat
     compressed = data.draw(st.sampled_from([[], [ZSTD]]))
     index_codecs = [BYTES, {"name": "crc32c"}]
     inner = {"chunk_shape": [2, 2, 2], "codecs": [BYTES, *compressed], "index_codecs": index_codecs}
-    array = zsc.create(
-        path,
-        shape=shape,
-        dtype="u2",
-        shard_shape=(8, 8, 8),
-        inner_chunk_shape=(4, 2, 4),
-        codecs=[{"name": "sharding_indexed", "configuration": inner}] if nested else [BYTES, *compressed],
-        chunk_order=data.draw(st.sampled_from(["lexicographic", "morton"])),
-        index_location=data.draw(st.sampled_from(["start", "end"])),
-    )
+    codecs = [{"name": "sharding_indexed", "configuration": inner}] if nested else [BYTES, *compressed]
+    array = _small_shards(data, path, shape, codecs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conversations, "_LARGE_NBYTES", 0)
         patch.setattr(copying, "_WORTH_A_CALL", data.draw(st.sampled_from([1, 20, 1 << 16])))
+        patch.setattr(writing, "_RUN_NBYTES", data.draw(st.sampled_from([1, 20, 1 << 16])))
         for _ in range(data.draw(st.integers(1, 5))):
             where = _selection(data, shape)
             value = data.draw(st.integers(0, 3))

@@ -58,7 +58,22 @@ def put_grid(
     """
     for copy in product(*along):
         positions, within, landing = zip(*copy, strict=True)
-        put_blocks(parts[(*positions, *within)], target[(*landing, ...)])
+        put_blocks(_cut(parts, positions, within), target[(*landing, ...)])
+
+
+def _cut(
+    parts: np.ndarray[Any, Any], positions: Sequence[slice], within: Sequence[Any]
+) -> np.ndarray[Any, Any]:
+    """Some of the parts, and of each what is wanted: by slices, along one axis perhaps by a list."""
+    lists = [(axis, at) for axis, at in enumerate(within, len(positions)) if not isinstance(at, slice)]
+    part: np.ndarray[Any, Any]
+    if not lists:
+        part = parts[(*positions, *within)]
+        return part
+    ((axis, at),) = lists
+    part = parts[(*positions, *(slice(None) if one is at else one for one in within))]
+    part = part.take(at, axis)  # in C order, which is copied on twice as fast
+    return part
 
 
 def take_blocks(block: np.ndarray[Any, Any], counts: Sequence[int]) -> np.ndarray[Any, Any]:

@@ -16,14 +16,13 @@ from typing import Any, Literal
 import numpy as np
 
 from zarr_shard_codec.core.fill import filled
-from zarr_shard_codec.core.grid import write_order
 from zarr_shard_codec.core.index import EMPTY, ShardIndex
 from zarr_shard_codec.core.jobs import Bounds, Encoded, EncodeJob, UpdateJob
 from zarr_shard_codec.core.pieces import read_parts, splice
 from zarr_shard_codec.core.plans import SIZE, IndexRequest, Plan, Shard, covers, deleted
 from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
 from zarr_shard_codec.core.selection import Box
-from zarr_shard_codec.core.writing import Touched, Update
+from zarr_shard_codec.core.writing import Touched, Update, order_of
 from zarr_shard_codec.errors import CorruptShardError
 
 PatchStrategy = Literal["append", "in_place"]
@@ -78,9 +77,7 @@ class Append:
         entries[self.touched] = EMPTY
         buffers: list[Buffer] = []
         if any(len(linear) for linear, _ in encoded):
-            lexicographic = self.shard.chunk_order == "lexicographic"
-            order = None if lexicographic else write_order(self.shard.chunk_order, counts)
-            linear, nbytes, parts = splice(encoded, order)
+            linear, nbytes, parts = splice(encoded, order_of(self.shard))
             buffers = read_parts(parts)
             ends = self.nbytes + np.cumsum(nbytes, dtype=np.uint64)
             entries[linear, 0], entries[linear, 1] = ends - nbytes, nbytes

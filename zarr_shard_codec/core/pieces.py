@@ -292,6 +292,15 @@ def _merge_many(
     return reads, joined
 
 
+def sequence_of(linear: np.ndarray[Any, Any], order: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any]:
+    """Positions of some chunks, in the order wanted; as of `splice`."""
+    if order is None:
+        return np.argsort(linear, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return np.argsort(rank[linear], kind="stable")
+
+
 def splice(
     pieces: Sequence[tuple[np.ndarray[Any, Any], Pieces | Stored]], order: np.ndarray[Any, Any] | None
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[Part]]:
@@ -324,12 +333,7 @@ def splice(
             tables.append(group.table)
     table = np.concatenate(tables)
     source = np.repeat(np.arange(len(pieces)), [len(indices) for indices, _ in pieces])
-    if order is None:
-        sequence = np.argsort(linear, kind="stable")
-    else:
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(order))
-        sequence = np.argsort(rank[linear], kind="stable")
+    sequence = sequence_of(linear, order)
     linear, table, source = linear[sequence], table[sequence], source[sequence]
     sliced = np.array([not isinstance(group, Parts) for _, group in pieces])[source]
     joins = sliced[1:] & (source[1:] == source[:-1]) & (table[1:, 0] == table[:-1, 0] + table[:-1, 1])

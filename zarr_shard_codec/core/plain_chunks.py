@@ -16,6 +16,7 @@ import numpy as np
 from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.blocks import put_grid
 from zarr_shard_codec.core.projection import AxisProjection
+from zarr_shard_codec.core.selection import as_index
 
 _SLAB_NBYTES: Final = 1 << 19
 """So many bytes are read before they are copied on: half of the cache that a core has to itself, or less."""
@@ -39,7 +40,7 @@ class _Slab(NamedTuple):
     start, n_rows
         Which rows of each are read.
     within
-        The wanted ones among those.
+        The wanted ones among those, as an index.
     landing
         Where they land along the target's first axis.
     """
@@ -48,7 +49,7 @@ class _Slab(NamedTuple):
     last: int
     start: int
     n_rows: int
-    within: slice
+    within: Any
     landing: slice
 
 
@@ -95,7 +96,7 @@ class PlainChunks:
         offsets
             Where each chunk that the box touches begins, in bytes; in C order.
         axes
-            The box, cut by the chunks, axis by axis; ranges.
+            The box, cut by the chunks, axis by axis.
         target
             A writable view of the box's shape.
         largest_gap
@@ -124,16 +125,13 @@ class PlainChunks:
         return True
 
     def _slabs(self, axis: AxisProjection, n_beside: int, largest_gap: int) -> list[_Slab]:
-        assert isinstance(axis.wanted, range)
         size, row_nbytes = self.shape[0], self.row_nbytes
         slabs: list[_Slab] = []
         for run in axis.runs:
             low, high = run.within[0], run.within[-1] + 1
-            within = slice(low, high, axis.wanted.step)
             if (size - (high - low)) * row_nbytes <= largest_gap:
                 low, high = 0, size
-            else:
-                within = slice(0, high - low, axis.wanted.step)
+            within = as_index(run.within, low)
             count = max(1, _SLAB_NBYTES // (n_beside * (high - low) * row_nbytes))
             at, n_each = run.landing.start, len(run.within)
             for first in range(run.positions.start, run.positions.stop, count):

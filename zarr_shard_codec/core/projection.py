@@ -16,7 +16,6 @@ import numpy as np
 
 from zarr_shard_codec.core.selection import Box, Picks, as_index
 
-_FEW_PICKS: Final = 16
 _FEW: Final = 64
 """Chunks that are counted sooner one by one in Python than all at once in NumPy."""
 
@@ -95,7 +94,7 @@ class AxisProjection:
     def _find_runs(self) -> list[Run]:
         chunks = self.coords()
         if len(chunks) == 1:
-            return _without_picks(Run(slice(0, 1), *self.part(chunks[0])))
+            return [Run(slice(0, 1), *self.part(chunks[0]))]
         step = self.wanted.step if isinstance(self.wanted, range) and isinstance(chunks, range) else 0
         alike = step > 0 and self.chunk_size % step == 0
         cuts: Iterable[int] = range(len(chunks) + 1)
@@ -111,24 +110,8 @@ class AxisProjection:
                 first, landing = last.positions.start, slice(last.landing.start, landing.stop)
             else:
                 first = low
-            runs += _without_picks(Run(slice(first, high), within, landing))
+            runs.append(Run(slice(first, high), within, landing))
         return runs
-
-
-def _without_picks(run: Run) -> list[Run]:
-    """A few picks as ranges: NumPy copies slices faster than what lists name."""
-    if isinstance(run.within, range):
-        return [run]
-    indices = run.within.indices
-    cuts = [0, *(np.flatnonzero(np.diff(indices) != 1) + 1).tolist(), len(indices)]
-    if len(cuts) > _FEW_PICKS:
-        return [run]
-    runs: list[Run] = []
-    for low, high in pairwise(cuts):
-        first = int(indices[low])
-        at = run.landing.start
-        runs.append(Run(run.positions, range(first, first + high - low), slice(at + low, at + high)))
-    return runs
 
 
 def project(box: Box, chunk_shape: Sequence[int]) -> tuple[AxisProjection, ...]:
@@ -146,6 +129,9 @@ def _project(wanted: range | Picks, size: int) -> AxisProjection:
     if isinstance(wanted, Picks):
         numbers = wanted.indices // size
         chunks = np.concatenate((numbers[:1], numbers[1:][numbers[1:] != numbers[:-1]]))  # they ascend
+        first, last = int(chunks[0]), int(chunks[-1])
+        if last - first < len(chunks):
+            chunks = range(first, last + 1)
     elif not wanted:
         chunks = range(0)
     elif wanted.step <= size or len(wanted) == 1:

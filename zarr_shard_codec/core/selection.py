@@ -55,9 +55,11 @@ def box_shape(box: Box) -> tuple[int, ...]:
     return tuple(len(wanted) for wanted in box)
 
 
-def as_index(wanted: range | Picks) -> Any:
-    """The same indices, to index an axis of a NumPy array with."""
-    return wanted.indices if isinstance(wanted, Picks) else slice(wanted.start, wanted.stop, wanted.step)
+def as_index(wanted: range | Picks, low: int = 0) -> Any:
+    """The same indices, counted from `low` on, to index an axis of a NumPy array with."""
+    if isinstance(wanted, Picks):
+        return wanted.indices - low
+    return slice(wanted.start - low, wanted.stop - low, wanted.step)
 
 
 def box_index(box: Box) -> tuple[Any, ...]:

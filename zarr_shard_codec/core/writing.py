@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -18,7 +18,16 @@ from zarr_shard_codec.core.grid import Coords, to_linear, write_order
 from zarr_shard_codec.core.index import EMPTY, ShardIndex
 from zarr_shard_codec.core.jobs import Bounds, Encoded, EncodeJob, UpdateJob
 from zarr_shard_codec.core.layout import lay_out
-from zarr_shard_codec.core.pieces import Part, Parts, Pieces, Segments, Stored, read_parts, splice
+from zarr_shard_codec.core.pieces import (
+    Part,
+    Parts,
+    Pieces,
+    Segments,
+    Stored,
+    read_parts,
+    sequence_of,
+    splice,
+)
 from zarr_shard_codec.core.plans import (
     SIZE,
     IndexRequest,
@@ -33,6 +42,9 @@ from zarr_shard_codec.core.plans import (
 from zarr_shard_codec.core.projection import linear_chunks, project
 from zarr_shard_codec.core.ranges import Buffer, Whole
 from zarr_shard_codec.core.selection import Box, view
+
+_RUN_NBYTES: Final = 16 << 10
+"""What lies in shorter runs is sooner read at once than copied run by run."""
 
 WriteStrategy = Literal["replace", "append", "in_place"]
 """How a shard is changed in part: by a new object (here), or by a patch of the old one (`patching`)."""
@@ -83,14 +95,18 @@ def shard_parts(
     shard: Shard, pieces: Sequence[tuple[np.ndarray[Any, np.dtype[np.int64]], Pieces | Stored]]
 ) -> list[Part]:
     """Lay encoded inner chunks out as a shard: its parts, unjoined."""
-    lexicographic = shard.chunk_order == "lexicographic"
-    order = None if lexicographic else write_order(shard.chunk_order, shard.chunks_per_shard)
-    linear, nbytes, parts = splice(pieces, order)
+    linear, nbytes, parts = splice(pieces, order_of(shard))
     at_start = shard.index_location == "start"
     first_offset = shard.index_nbytes if at_start else 0
     index = lay_out(linear, nbytes, shard.chunks_per_shard, first_offset=first_offset)
     encoded_index = shard.encode_index(index)
     return [encoded_index, *parts] if at_start else [*parts, encoded_index]
+
+
+def order_of(shard: Shard) -> np.ndarray[Any, Any] | None:
+    """All linear indices in the order in which inner chunks are written; None for ascending."""
+    lexicographic = shard.chunk_order == "lexicographic"
+    return None if lexicographic else write_order(shard.chunk_order, shard.chunks_per_shard)
 
 
 def empty_shard(shard: Shard) -> Buffer:
@@ -132,6 +148,12 @@ def _keep_in_pieces(touched: Touched) -> Plan[Update]:
         raise deleted()
     needed, table, changed = touched.needed(request.index_of(answer[0]), answer[1])
     in_part, whole = table[changed], table[~changed]
+    sane_nbytes = shard.max_encoded_nbytes
+    if answer[1] <= sane_nbytes and not _lie_in_runs(shard, needed[~changed], whole):
+        answer = yield [Whole(sane_nbytes + 1)]
+        if answer is None:
+            raise deleted()
+        return touched.in_place_of(answer[0])
     asked = [RangeTable(in_part)] if len(in_part) else []
     if len(whole):
         asked.append(RangeTable(whole, unseen=True))
@@ -147,6 +169,17 @@ def _keep_in_pieces(touched: Touched) -> Plan[Update]:
         shard,
         (needed[~changed], kept),
     )
+
+
+def _lie_in_runs(
+    shard: Shard, linear: np.ndarray[Any, Any], table: np.ndarray[Any, np.dtype[np.uint64]]
+) -> bool:
+    """Whether chunks lie so much in the order of a new shard that few copies bring them there."""
+    if not len(table):
+        return True
+    lies = table[sequence_of(linear, order_of(shard))]
+    n_runs = 1 + np.count_nonzero(lies[1:, 0] != lies[:-1].sum(axis=1))
+    return bool(lies[:, 1].sum() >= n_runs * _RUN_NBYTES)
 
 
 def _is_short(pieces: Pieces | Stored, table: np.ndarray[Any, np.dtype[np.uint64]]) -> bool:

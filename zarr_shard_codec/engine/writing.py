@@ -28,8 +28,8 @@ from zarr_shard_codec.engine.run import ahead, batches, depth_for, groups_of, pe
 from zarr_shard_codec.errors import StoreError, UsageError, ZarrShardError
 from zarr_shard_codec.stores.protocols import (
     Store,
+    assembles_objects,
     deletes_conditionally,
-    frees_space,
     locks_names,
     patches_objects,
     waits_for_network,
@@ -204,8 +204,10 @@ def _tried(write: _Started, store: Store, lock: Locking) -> bool:
         return store.write_if(key, read_parts(made), seen.version)
     if made is None:
         store.delete(key)
-    elif frees_space(store):
-        afterwards(store.replace(key, made))
+    elif assembles_objects(store):
+        free = store.put_together(key, made)
+        if free is not None:
+            afterwards(free)
     else:
         store.write(key, read_parts(made))
     return True

@@ -5,9 +5,9 @@ Owns the copying alone. All functions raise plain `OSError`.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from zarr_shard_codec.core.pieces import Extent, Part, cut_short
@@ -21,8 +21,6 @@ _LARGEST: Final = 0x7FFFF000
 _PIECE_NBYTES: Final = 1 << 20
 _WORTH_A_CALL: Final = 1 << 16
 """Bytes that the kernel copies sooner between two files than they are read, and written with others."""
-_NOT_HERE: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM}
-"""What systems answer where the kernel cannot copy between these two files."""
 
 
 def append_parts(target: int, parts: Sequence[Part]) -> None:
@@ -63,15 +61,14 @@ def _in_kernel(source: int, target: int, offset: int, nbytes: int) -> int:
     if not _HAS_COPY_FILE_RANGE:
         return 0
     done = 0
-    try:
+    # What the kernel has against it, file systems say in many ways. If more than this call fails, so does the
+    # copy by hand, and says why.
+    with suppress(OSError):
         while done < nbytes:
             count = os.copy_file_range(source, target, nbytes - done, offset + done)
             done += count
             if count < _LARGEST:  # the most that the kernel copies at once; less is the end
                 break
-    except OSError as error:
-        if error.errno not in _NOT_HERE:
-            raise
     return done
 
 

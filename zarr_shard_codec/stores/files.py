@@ -31,10 +31,6 @@ _SMALL: Final = 8 << 10
 """Up to so many bytes Python's own are as fast. NumPy's memory may be written to, so that whoever wants to
 keep an uncompressed chunk need not copy it."""
 
-_HOLDS: Final = hasattr(os, "O_PATH")
-_LONG_TO_FREE: Final = 256 << 10
-"""Bytes of a file that are freed in less time than it takes to have another thread do it."""
-
 _NO_LINKS: Final = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
 """What systems answer where the file system has no hard links."""
 
@@ -170,26 +166,6 @@ def _write_all(descriptor: int, part: Buffer) -> None:
     rest = memoryview(part)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
-
-
-def hold(path: str) -> int | None:
-    """Keep the space that a file takes up, even if it loses its name, until the descriptor is closed.
-
-    None where that is not worth while: the file is small or not there, or not on a disk of this machine. A
-    network file system would rename a file that somebody holds before it is replaced, and for that moment
-    there would be none.
-    """
-    if not _HOLDS:
-        return None
-    try:
-        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    status = os.fstat(descriptor)
-    if status.st_size >= _LONG_TO_FREE and os.major(status.st_dev):
-        return descriptor
-    os.close(descriptor)
-    return None
 
 
 def replace(source: str, target: str) -> None:

@@ -19,7 +19,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Final, Self, TypeVar
 
 from zarr_shard_codec.core.patching import Patch
@@ -32,6 +32,7 @@ from zarr_shard_codec.stores.file_errors import failure_of, leads_out
 from zarr_shard_codec.stores.keys import check_key, check_prefix
 from zarr_shard_codec.stores.open_file import OpenFile, version_of
 from zarr_shard_codec.stores.protocols import ObjectInfo, Version
+from zarr_shard_codec.stores.replaced import hold
 from zarr_shard_codec.stores.temporary import TemporaryFile
 
 _Listed = TypeVar("_Listed")
@@ -185,25 +186,32 @@ class LocalStore:
             yield file.descriptor
             self._put(file)
 
-    def replace(self, key: str, parts: Sequence[Part]) -> Callable[[], None]:
-        """As `write`; the old file's space is not free before what this returns is called.
+    def put_together(self, key: str, parts: Sequence[Part]) -> Callable[[], None] | None:
+        """As `write`, of extents as well. See `AssemblingStore`.
 
-        See `FreeingStore.replace`. Extents are copied inside the kernel where it can; raises
-        `CorruptShardError` (`object_changed`), too: the file that has one was cut short.
+        Extents are copied inside the kernel where it can. Raises `CorruptShardError` (`object_changed`), too:
+        a file was cut short before all of its extents were copied.
         """
-        with ExitStack() as old, self._temporary(key) as file:
-            for source in {part.source for part in parts if isinstance(part, Extent)}:
-                assert isinstance(source, OpenFile)
-                old.callback(source.close)  # it is the old file, and whoever closes it last frees it
+        sources = {part.source for part in parts if isinstance(part, Extent)}
+        with self._temporary(key) as file:
             try:
                 append_parts(file.descriptor, parts)
+                space = hold(file.path)
             except CorruptShardError as error:
                 raise error.at(key=key) from None
-            descriptor = files.hold(file.path)
-            if descriptor is not None:
-                old.callback(os.close, descriptor)
-            self._put(file)
-            return old.pop_all().close
+            finally:
+                # They are the file that is replaced: open, it cannot be on Windows, and not at one stroke on
+                # a network file system.
+                for source in sources:
+                    assert isinstance(source, OpenFile)
+                    source.close()
+            try:
+                self._put(file)
+            except BaseException:
+                if space is not None:
+                    space.close()
+                raise
+            return None if space is None else space.close
 
     def _put(self, file: TemporaryFile) -> None:
         file.finish()

@@ -103,7 +103,11 @@ class OpenFile:
 
     def held(self) -> HeldFile:
         """See `JoiningObject`."""
-        return HeldFile(self._root, self.key, os.dup(self.descriptor), self._status)
+        try:
+            descriptor = os.dup(self.descriptor)
+        except OSError as error:
+            raise failure_of("read", self._root, self.key, error) from error
+        return HeldFile(self._root, self.key, descriptor, self._status)
 
     def close(self) -> None:
         """Close the file."""

@@ -171,20 +171,20 @@ def patches_objects(store: Store) -> TypeGuard[PatchingStore]:
     return hasattr(store, "patch")
 
 
-class FreeingStore(Store, Protocol):
-    """A store that takes its time to free what an object took up before it was replaced."""
+class AssemblingStore(Store, Protocol):
+    """A store that makes objects of parts of others, and may take its time to free those."""
 
-    def replace(self, key: str, parts: Sequence[Part]) -> Callable[[], None]:
-        """As `write`; returns what frees the old object's space, to be called once, in any thread.
+    def put_together(self, key: str, parts: Sequence[Part]) -> Callable[[], None] | None:
+        """As `write`; parts may be extents of objects that the store has opened, and which it closes.
 
-        Parts may be extents of objects that the store has opened; the same call closes those.
+        Returns what frees the old object's space, to be called in any thread, if that takes time.
         """
         ...
 
 
-def frees_space(store: Store) -> TypeGuard[FreeingStore]:
-    """Whether a store is a `FreeingStore`."""
-    return hasattr(store, "replace")
+def assembles_objects(store: Store) -> TypeGuard[AssemblingStore]:
+    """Whether a store is an `AssemblingStore`."""
+    return hasattr(store, "put_together")
 
 
 class LockingStore(Store, Protocol):

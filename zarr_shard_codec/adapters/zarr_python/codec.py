@@ -120,17 +120,17 @@ class ShardingCodec(HostShardingCodec):
     async def _encode_partial_single(
         self, byte_setter: Any, shard_array: Any, selection: Any, shard_spec: Any
     ) -> None:
-        write = self._write(byte_setter, shard_array, selection, shard_spec)
-        if write is not None:
-            await write_async([write], WriteSettings.now(), concurrency=1)
+        writes = self._writes(byte_setter, shard_array, selection, shard_spec)
+        if writes is not None:
+            await write_async(writes, WriteSettings.now(), concurrency=1)
             return
         async with turn_async(name_of(byte_setter)):
             await super()._encode_partial_single(byte_setter, shard_array, selection, shard_spec)
 
     def _encode_partial_sync(self, byte_setter: Any, value: Any, selection: Any, shard_spec: Any) -> None:
-        write = self._write(byte_setter, value, selection, shard_spec)
-        if write is not None:
-            writing.write([write], WriteSettings.now())
+        writes = self._writes(byte_setter, value, selection, shard_spec)
+        if writes is not None:
+            writing.write(writes, WriteSettings.now())
             return
         host: Any = super()
         with turn(name_of(byte_setter)):
@@ -159,13 +159,13 @@ class ShardingCodec(HostShardingCodec):
             reading.add_picking(key, chain, wanted, result.append)
         return reading, result
 
-    def _write(self, setter: Any, value: Any, selection: Any, spec: Any) -> Write | None:
+    def _writes(self, setter: Any, value: Any, selection: Any, spec: Any) -> list[Write] | None:
         chain = self._chain(spec)
         wanted = None if chain is None else parse(selection, spec.shape)
         if chain is None or wanted is None or not _is_plain(value, spec):
             return None
         fitted = fit(value.as_ndarray_like(), wanted.shape, (), chain.spec.dtype)
-        return Write(setter, spec.config, chain, wanted, fitted)
+        return [Write(setter, spec.config, chain, wanted, fitted)] if fitted.size else []
 
 
 def _is_plain(value: Any, spec: Any) -> bool:

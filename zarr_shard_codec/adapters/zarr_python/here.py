@@ -1,19 +1,21 @@
 """Reading and writing in the thread that asks, without a turn of zarr-python's event loop.
 
-Owns the way past the host's `sync`. It hands each selection to a loop in another thread and waits for it:
-two threads to wake, some 0.3 ms, where reading an inner chunk takes 0.1. What our pipeline does with local
-files awaits nothing, so the coroutine that the host has made runs to its end at its first step, wherever
-that is taken; `sync` takes it in the thread that called.
+Owns the way past the host's `sync`, which hands each selection to a loop in another thread and waits for it:
+two threads to wake, which takes longer than our reading of an inner chunk. What our pipeline does with local
+files awaits nothing, so the coroutine that the host has made runs to its end at its first step, wherever that
+is taken; `sync` takes it in the thread that called.
 
-Until our pipeline is reached nothing has been done. So whatever comes in between, and what the pipeline
-cannot do without a loop (`NeedsLoopError`), begins anew the host's own way. It is the only way for all other
-arrays, and for versions of zarr-python that have no such `sync`.
+Until our pipeline is reached nothing is stored. So whatever comes in between, and what the pipeline cannot do
+without a loop (`NeedsLoopError`), begins anew the host's own way; a value that was to be written is converted
+once more, then. For all other arrays that is the only way, as it is where the host has no such `sync`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from types import CodeType
 from typing import Any, Final
 
 from zarr_shard_codec.adapters.zarr_python import versions
@@ -30,11 +32,14 @@ class _State(threading.local):
     ----------
     steps
         Whether it takes a step of one of the host's coroutines, without a loop.
+    loop
+        The loop that was running in it before, which is not to be waited for; nearly always None.
     reached
         Whether that has come to our pipeline.
     """
 
     steps = False
+    loop: asyncio.AbstractEventLoop | None = None
     reached = False
 
 
@@ -46,7 +51,8 @@ _selecting: Final[dict[Any, Callable[..., Any]]] = {}
 def is_here() -> bool:
     """Whether nothing can be awaited. The first thing that our pipeline asks when it is called."""
     _state.reached = True
-    return _state.steps
+    # Another loop than before: somebody who is called by us (a lock, say) runs one of its own meanwhile.
+    return _state.steps and asyncio._get_running_loop() is _state.loop
 
 
 def install() -> None:
@@ -58,18 +64,23 @@ def install() -> None:
     host.module.sync = _standing_in_for(host.module.sync)
 
 
+def _arguments(code: CodeType, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What a coroutine that has not begun was called with."""
+    return {name: found[name] for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]}
+
+
 def _standing_in_for(host_sync: Callable[..., Any]) -> Callable[..., Any]:
     def sync(coro: Coroutine[Any, Any, Any], *options: Any, **named: Any) -> Any:
         method = _selecting.get(getattr(coro, "cr_code", None))
         if method is None or options or named:
             return host_sync(coro, *options, **named)
-        arguments = dict(coro.cr_frame.f_locals)  # type: ignore[attr-defined]
+        arguments = _arguments(method.__code__, coro.cr_frame.f_locals)  # type: ignore[attr-defined]
         array = arguments["self"]
         runs_here = getattr(array.codec_pipeline, "runs_here", None)
         if runs_here is None or not runs_here(array.store_path) or versions.is_mended(array):
             return host_sync(coro)
-        before = _state.steps, _state.reached
-        _state.steps, _state.reached = True, False
+        before = _state.steps, _state.loop, _state.reached
+        _state.steps, _state.loop, _state.reached = True, asyncio._get_running_loop(), False
         try:
             coro.send(None)
             coro.close()  # it awaits something, which only the host itself can have begun
@@ -81,7 +92,7 @@ def _standing_in_for(host_sync: Callable[..., Any]) -> Callable[..., Any]:
             if _state.reached:
                 raise
         finally:
-            _state.steps, _state.reached = before
+            _state.steps, _state.loop, _state.reached = before
         return host_sync(method(**arguments))
 
     sync.stands_in = True  # type: ignore[attr-defined]

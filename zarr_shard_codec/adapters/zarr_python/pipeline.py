@@ -21,7 +21,13 @@ from zarr_shard_codec.adapters.zarr_python.chains import Chains
 from zarr_shard_codec.adapters.zarr_python.codec import ShardingCodec
 from zarr_shard_codec.adapters.zarr_python.here import NeedsLoopError
 from zarr_shard_codec.adapters.zarr_python.settings import WriteSettings, pipeline_beneath
-from zarr_shard_codec.adapters.zarr_python.stores import AsyncObjects, key_of, leads_elsewhere, own_store
+from zarr_shard_codec.adapters.zarr_python.stores import (
+    AsyncObjects,
+    is_local,
+    key_of,
+    leads_elsewhere,
+    own_store,
+)
 from zarr_shard_codec.adapters.zarr_python.turns import name_of, turn_async
 from zarr_shard_codec.engine.run import ReadTask, read_objects
 from zarr_shard_codec.engine.run_async import read_objects_async
@@ -62,8 +68,7 @@ class ShardPipeline(BatchedCodecPipeline):
 
     def runs_here(self, store_path: Any) -> bool:
         """Whether the array's objects can be read and written without an event loop. See `here`."""
-        store = own_store(store_path)
-        return store is not None and not waits_for_network(store)
+        return is_local(store_path)
 
     async def read(self, batch_info: Iterable[Any], out: Any, drop_axes: tuple[int, ...] = ()) -> Any:
         """Read what is selected of some chunks into `out`."""
@@ -118,7 +123,9 @@ async def _run(
     store: Store | None, host: AsyncObjects, tasks: list[ReadTask], *, at_once: bool, small: bool
 ) -> None:
     try:
-        if at_once and store is not None:
+        if at_once:
+            if store is None:
+                raise NeedsLoopError
             read_objects(store, tasks)
         elif store is None:
             await read_objects_async(host, tasks)

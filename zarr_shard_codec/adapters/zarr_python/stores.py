@@ -56,10 +56,16 @@ def _object_store(store: Any) -> Store:
     if found is None:
         from zarr_shard_codec.stores.object_store import ObjectStore
 
-        found = _OBJECT_STORES[id(store)] = store, ObjectStore(store)
+        # Of threads that come at once all get the first one's.
+        found = _OBJECT_STORES.setdefault(id(store), (store, ObjectStore(store)))
         if len(_OBJECT_STORES) > _MOST_OBJECT_STORES:
             _OBJECT_STORES.popitem(last=False)
     return found[1]
+
+
+def is_local(getter: Any) -> bool:
+    """Whether what a getter reads is a local file that our store reaches."""
+    return isinstance(getter, StorePath) and type(getter.store) is HostLocalStore
 
 
 class SyncObjects:

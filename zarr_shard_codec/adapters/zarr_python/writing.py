@@ -131,7 +131,8 @@ def prepare(
             return None
         given = array if array.ndim == 0 else array[out_selection]
         fitted = fit(given, wanted.shape, drop_axes, chain.spec.dtype)
-        writes.append(Write(setter, spec.config, chain, wanted, fitted))
+        if fitted.size:  # the host also names chunks of which a selection takes nothing
+            writes.append(Write(setter, spec.config, chain, wanted, fitted))
     return writes
 
 
@@ -167,7 +168,7 @@ def write(writes: Sequence[Write], settings: WriteSettings) -> None:
     """
     if write_by_engine(writes, settings):
         return
-    for one in _of_something(writes):
+    for one in writes:
         with turn(name_of(one.setter)):
             host = SyncObjects({one.key: one.setter}, versions.coalescing(one.config))
             write_objects(host, [one.task()])
@@ -175,7 +176,6 @@ def write(writes: Sequence[Write], settings: WriteSettings) -> None:
 
 async def write_async(writes: Sequence[Write], settings: WriteSettings, concurrency: int) -> None:
     """Write chunks of one array without holding up the event loop. Raises as `write`."""
-    writes = _of_something(writes)
     ours = not writes or own_store(writes[0].setter) is not None
     # Another thread even for little: it may have to wait for a lock.
     if ours and await asyncio.to_thread(write_by_engine, writes, settings):
@@ -193,17 +193,11 @@ async def write_async(writes: Sequence[Write], settings: WriteSettings, concurre
     await asyncio.gather(*map(write_one, writes))
 
 
-def _of_something(writes: Sequence[Write]) -> list[Write]:
-    # The host also names chunks of which a selection takes nothing.
-    return [one for one in writes if one.value.size]
-
-
 def write_by_engine(writes: Sequence[Write], settings: WriteSettings) -> bool:
     """Write by our store; whether it could be done: else the host has to reach the objects, or some of them.
 
     Raises as `write`.
     """
-    writes = _of_something(writes)
     if not writes:
         return True
     first = writes[0]
