@@ -51,6 +51,25 @@ def test_a_part_of_it_is_written(recording_store):
     assert len(store.objects()["c/0"]) < 1000
 
 
+class _Plain:
+    """A store that reads, writes and deletes, and knows nothing else of its objects."""
+
+    def __init__(self, inner):
+        self.read, self.write, self.create, self.delete = inner.read, inner.write, inner.create, inner.delete
+        self.coalescing, self.list, self.list_folders = inner.coalescing, inner.list, inner.list_folders
+
+
+def test_a_part_of_it_is_written_where_nobody_knows_its_size(recording_store):
+    """A store need not open objects, and not say how large they are."""
+    array = _array(recording_store())
+    plain = zsc.open(_Plain(array.store), "r+", lock=None)
+    plain[5:40] = 7
+    expected = VALUES.copy()
+    expected[5:40] = 7
+    assert np.array_equal(plain[:], expected)
+    assert np.array_equal(array[:], expected)
+
+
 @pytest.mark.parametrize("codec", [{"name": "gzip", "configuration": {"level": 1}}, {"name": "crc32c"}])
 def test_a_chunk_larger_than_its_codecs_make_is_refused(recording_store, codec):
     """Where nothing can be read in part, too many bytes are an error before any of them is decoded."""

@@ -35,7 +35,7 @@ buffer, but to requests that say what it is."""
 
 
 class Size:
-    """The object's size, in bytes, as an integer. Asked only of objects that are held open: local files."""
+    """The object's size, in bytes, as an integer; None where its store does not open objects."""
 
     __slots__ = ()
 

@@ -146,10 +146,12 @@ def _keep_in_pieces(touched: Touched) -> Plan[Update]:
     answer = yield [request, SIZE]
     if answer is None:
         raise deleted()
-    needed, table, changed = touched.needed(request.index_of(answer[0]), answer[1])
+    shard_nbytes = answer[1]
+    needed, table, changed = touched.needed(request.index_of(answer[0]), shard_nbytes)
     in_part, whole = table[changed], table[~changed]
     sane_nbytes = shard.max_encoded_nbytes
-    if answer[1] <= sane_nbytes and not _lie_in_runs(shard, needed[~changed], whole):
+    is_sane = shard_nbytes is not None and shard_nbytes <= sane_nbytes
+    if is_sane and not _lie_in_runs(shard, needed[~changed], whole):
         answer = yield [Whole(sane_nbytes + 1)]
         if answer is None:
             raise deleted()
@@ -247,7 +249,7 @@ class Touched:
         return np.array([part.linear for part in self.parts], np.int64)
 
     def needed(
-        self, index: ShardIndex, shard_nbytes: int
+        self, index: ShardIndex, shard_nbytes: int | None
     ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, np.dtype[np.bool_]]]:
         """Which chunks of an old shard are still needed.
 
