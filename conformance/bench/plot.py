@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from conformance.bench.matrix import OPERATIONS, Operation
 from conformance.bench.results import Cell, Results
+from conformance.bench.strategies import TITLES
 from conformance.bench.subjects import OURS
 
 if TYPE_CHECKING:
@@ -191,7 +192,8 @@ def _draw_strategies(place: Axes, ratios: dict[Row, dict[str, float]], peers: Se
     place.set_yticks([])
     place.set_ylim(len(ratios) - 0.6, -0.7)
     for n, (strategy, codec) in enumerate(ratios):
-        place.text(1.08, n - 0.14, f"{strategy}, {_CODECS[codec]}", fontsize=8, va="bottom")
+        title = TITLES[strategy].partition(": ")[2]
+        place.text(1.08, n - 0.14, f"{title}, {_CODECS[codec]}", fontsize=8, va="bottom")
 
 
 def _label_rows(axes: Any, rows: Sequence[Row], panels: int) -> None:

@@ -42,6 +42,15 @@ def put_blocks(parts: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> Non
     (target if max(counts, default=1) == 1 else blocks(target, counts))[...] = parts
 
 
+def put_some(
+    parts: np.ndarray[Any, Any], there: np.ndarray[Any, np.dtype[np.bool_]], target: np.ndarray[Any, Any]
+) -> None:
+    """As `put_blocks`, of those parts alone of which `there`, of the grid's shape, says so."""
+    counts = there.shape
+    target, parts = _in_rows(target, parts)
+    blocks(target, counts)[there] = parts
+
+
 def put_grid(
     parts: np.ndarray[Any, Any], along: Iterable[Sequence[Copy]], target: np.ndarray[Any, Any]
 ) -> None:
