@@ -90,7 +90,10 @@ def indexer(array, kind):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("on_disk", [True, False], ids=["local", "memory"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(data=st.data())
 def test_every_selection_gives_and_sets_what_the_host_alone_would(tmp_path_factory, way, on_disk, data):
     """Basic, orthogonal, point and mask selections: read and written, on our stores and on the host's."""
