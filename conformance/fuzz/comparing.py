@@ -90,7 +90,7 @@ class Readers:
                 write_files(path, files)
             readings = [self._read(path, None)]
             whole = readings[0].ours.values
-            readings += [self._read(path, one) for one in drawn.selections if _fits(one, whole)]
+            readings += [self._read(path, one) for one in drawn.selections if fits(one, whole)]
         for reading in readings:
             difference = _difference(drawn, reading)
             if difference is None:
@@ -121,10 +121,11 @@ class Readers:
         return Reading(selection, ours, self.theirs.read(str(path), selection), reason)
 
 
-def _fits(selection: Index, whole: np.ndarray[Any, Any] | None) -> bool:
-    """Whether NumPy would select so from the array as it was read: its metadata may have another shape now.
+def fits(selection: Index, whole: np.ndarray[Any, Any] | None) -> bool:
+    """Whether a selection lies in the array as it was read: its metadata may have another shape now.
 
-    Where another axis selects nothing, tensorstore takes an index out of bounds, and NumPy does not.
+    Where another axis selects nothing, tensorstore takes what is out of bounds for what it says; NumPy takes
+    no such index, and cuts such a slice.
     """
     if whole is None:
         return True
@@ -132,7 +133,10 @@ def _fits(selection: Index, whole: np.ndarray[Any, Any] | None) -> bool:
         whole[selection]
     except IndexError:
         return False
-    return True
+    return all(
+        not isinstance(one, slice) or one.stop is None or one.stop <= size
+        for one, size in zip(selection, whole.shape, strict=False)
+    )
 
 
 def _difference(drawn: Drawn, reading: Reading) -> Difference | None:

@@ -14,7 +14,7 @@ from conformance.cases import corpus, found
 from conformance.cases.cross_check import faults
 from conformance.cases.draft import json_bytes
 from conformance.cases.hand import BIG, CRC32C, GZIP, LITTLE, ZSTD, document, sharding, transpose
-from conformance.fuzz.comparing import Disagreement, Readers
+from conformance.fuzz.comparing import Disagreement, Readers, fits
 from conformance.fuzz.hunting import hunt
 from conformance.fuzz.known import KNOWN, Difference, explained
 from conformance.run.judging import Answer
@@ -148,3 +148,21 @@ def test_some_refusals_are_known_for_some_metadata_only(codecs, message, is_know
         files,
     )
     assert (why is not None) == is_known
+
+
+@pytest.mark.parametrize(
+    ("selection", "shape", "is_compared"),
+    [
+        ((slice(0, 2), 1), (2, 2), True),
+        ((slice(0, 2), slice(0, 0)), (2, 0), True),
+        ((slice(0, 0), slice(0, 1)), (2, 0), False),
+        ((slice(0, 3),), (2,), False),
+        ((0, 2), (2, 2), False),
+        ((0,), (2, 2), True),
+        ((0, 0), (2,), False),
+    ],
+)
+def test_only_selections_of_what_is_there_are_compared(selection, shape, is_compared):
+    """Metadata that are broken may have another shape; what is out of bounds, each reader takes in its way."""
+    assert fits(selection, np.empty(shape)) is is_compared
+    assert fits(selection, None)
