@@ -163,6 +163,6 @@ def test_some_refusals_are_known_for_some_metadata_only(codecs, message, is_know
     ],
 )
 def test_only_selections_of_what_is_there_are_compared(selection, shape, is_compared):
-    """Metadata that are broken may have another shape; what is out of bounds, each reader takes in its way."""
+    """Broken metadata may have another shape; what is out of bounds, each reader takes in its way."""
     assert fits(selection, np.empty(shape)) is is_compared
     assert fits(selection, None)
