@@ -188,31 +188,6 @@ def test_short_reads_are_continued_and_a_cut_file_ends(store, monkeypatch):
     ]
 
 
-@pytest.mark.skipif(not hasattr(os, "preadv"), reason="there is no other way then")
-@pytest.mark.parametrize("has_pread", [True, False])
-@pytest.mark.parametrize("at_most", [10**9, 700])
-def test_bytes_are_read_to_many_places_at_once(store, monkeypatch, has_pread, at_most):
-    """More places than one system call takes, reads in pieces, no `preadv`; a file that ends before."""
-    content = os.urandom(20_000)
-    store.write("k", [content])
-    real_preadv = os.preadv
-
-    def preadv(descriptor, buffers, offset):
-        assert len(buffers) <= files._MAX_PARTS
-        return real_preadv(descriptor, [buffer[:at_most] for buffer in buffers[:2]], offset)
-
-    monkeypatch.setattr(files, "_HAS_PREAD", has_pread)
-    monkeypatch.setattr(os, "preadv", preadv if at_most == 700 else real_preadv)
-    opened = store.open_object("k")
-    for nbytes, count in ((9, 2000), (3000, 2), (20_000 - 7, 1)):
-        room = memoryview(bytearray(nbytes * count))
-        places = [room[at * nbytes : (at + 1) * nbytes] for at in range(count)][::-1]
-        assert opened.read_into(7, places)
-        assert b"".join(places) == content[7 : 7 + nbytes * count]
-        assert not opened.read_into(20_000 - nbytes * count + 1, places)
-    opened.close()
-
-
 def test_a_full_disk_is_said_and_survived(tmp_path):
     """When a file may grow no further, the error carries the system's words; the old object is untouched."""
     script = textwrap.dedent(
