@@ -50,7 +50,8 @@ def enable(
 
     Arrays that are opened or created from now on go through it, in this process; those opened before do not.
     With `with`, it ends with the block. Nothing else changes: metadata is written as zarr-python writes it,
-    and everything written is read without this package. Setting the environment variable
+    and everything written is read without this package. Selections of local files run in the thread that asks
+    for them (see `here`), all others on zarr-python's event loop, as ever. Setting the environment variable
     `ZARR_CODEC_PIPELINE__PATH=zarr_shard_codec.adapters.zarr_python.ShardPipeline` does the same.
 
     Parameters
