@@ -46,9 +46,8 @@ def put_some(
     parts: np.ndarray[Any, Any], there: np.ndarray[Any, np.dtype[np.bool_]], target: np.ndarray[Any, Any]
 ) -> None:
     """As `put_blocks`, of those parts alone of which `there`, of the grid's shape, says so."""
-    counts = there.shape
     target, parts = _in_rows(target, parts)
-    blocks(target, counts)[there] = parts
+    blocks(target, there.shape)[there] = parts
 
 
 def put_grid(
@@ -74,14 +73,11 @@ def _cut(
     parts: np.ndarray[Any, Any], positions: Sequence[slice], within: Sequence[Any]
 ) -> np.ndarray[Any, Any]:
     """Some of the parts, and of each what is wanted: by slices, along one axis perhaps by a list."""
-    lists = [(axis, at) for axis, at in enumerate(within, len(positions)) if not isinstance(at, slice)]
-    part: np.ndarray[Any, Any]
-    if not lists:
-        part = parts[(*positions, *within)]
-        return part
-    ((axis, at),) = lists
-    part = parts[(*positions, *(slice(None) if one is at else one for one in within))]
-    part = part.take(at, axis)  # in C order, which is copied on twice as fast
+    slices = [at if isinstance(at, slice) else slice(None) for at in within]
+    part: np.ndarray[Any, Any] = parts[(*positions, *slices)]
+    for axis, at in enumerate(within, len(positions)):
+        if not isinstance(at, slice):
+            part = part.take(at, axis)  # in C order, which is copied on twice as fast
     return part
 
 

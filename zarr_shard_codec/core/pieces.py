@@ -292,6 +292,10 @@ def _merge_many(
     return reads, joined
 
 
+Placed = tuple[np.ndarray[Any, np.dtype[np.int64]], Pieces | Stored]
+"""Linear indices of chunks, and their bytes in the same order, seen or not."""
+
+
 def sequence_of(linear: np.ndarray[Any, Any], order: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any]:
     """Positions of some chunks, in the order wanted; as of `splice`."""
     if order is None:
@@ -302,7 +306,7 @@ def sequence_of(linear: np.ndarray[Any, Any], order: np.ndarray[Any, Any] | None
 
 
 def splice(
-    pieces: Sequence[tuple[np.ndarray[Any, Any], Pieces | Stored]], order: np.ndarray[Any, Any] | None
+    pieces: Sequence[Placed], order: np.ndarray[Any, Any] | None
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[Part]]:
     """Line chunks from several places up, and join what already lies one behind the other.
 

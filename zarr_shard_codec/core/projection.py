@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from zarr_shard_codec.core.blocks import Copy
 from zarr_shard_codec.core.selection import Box, Picks, as_index
 
 _FEW: Final = 64
@@ -87,7 +88,7 @@ class AxisProjection:
         return runs
 
     @property
-    def copies(self) -> list[tuple[slice, Any, slice]]:
+    def copies(self) -> list[Copy]:
         """The same, to index NumPy arrays with: which chunks, what of each, where it lands."""
         return [(run.positions, as_index(run.within), run.landing) for run in self.runs]
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from zarr_shard_codec.core.fill import filled
-from zarr_shard_codec.core.grid import Coords, to_linear, write_order
+from zarr_shard_codec.core.grid import ChunkOrder, Coords, to_linear, write_order
 from zarr_shard_codec.core.index import EMPTY, ShardIndex
 from zarr_shard_codec.core.jobs import Bounds, Encoded, EncodeJob, UpdateJob
 from zarr_shard_codec.core.layout import lay_out
@@ -22,6 +23,7 @@ from zarr_shard_codec.core.pieces import (
     Part,
     Parts,
     Pieces,
+    Placed,
     Segments,
     Stored,
     read_parts,
@@ -66,7 +68,7 @@ class Update:
 
     jobs: Sequence[EncodeJob | UpdateJob]
     shard: Shard | None = None
-    kept: tuple[np.ndarray[Any, np.dtype[np.int64]], Pieces | Stored] | None = None
+    kept: Placed | None = None
 
     def run(self) -> list[Buffer] | None:
         """Run the jobs here and now; the parts of the object, or None if it is to be deleted."""
@@ -91,9 +93,7 @@ class Update:
         return [*coder.encode_many(filled((1, *coder.spec.shape), coder.spec.fill_value))]
 
 
-def shard_parts(
-    shard: Shard, pieces: Sequence[tuple[np.ndarray[Any, np.dtype[np.int64]], Pieces | Stored]]
-) -> list[Part]:
+def shard_parts(shard: Shard, pieces: Sequence[Placed]) -> list[Part]:
     """Lay encoded inner chunks out as a shard: its parts, unjoined."""
     linear, nbytes, parts = splice(pieces, order_of(shard))
     at_start = shard.index_location == "start"
@@ -105,8 +105,17 @@ def shard_parts(
 
 def order_of(shard: Shard) -> np.ndarray[Any, Any] | None:
     """All linear indices in the order in which inner chunks are written; None for ascending."""
-    lexicographic = shard.chunk_order == "lexicographic"
-    return None if lexicographic else write_order(shard.chunk_order, shard.chunks_per_shard)
+    return _order(shard.chunk_order, shard.chunks_per_shard)
+
+
+@lru_cache(maxsize=4)
+def _order(chunk_order: ChunkOrder, counts: Coords) -> np.ndarray[Any, Any] | None:
+    # Kept, as each write of a part asks for it, twice if the shard is large.
+    if chunk_order == "lexicographic":
+        return None
+    order = write_order(chunk_order, counts)
+    order.flags.writeable = False
+    return order
 
 
 def empty_shard(shard: Shard) -> Buffer:

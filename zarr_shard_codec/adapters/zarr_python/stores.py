@@ -34,15 +34,17 @@ def own_store(getter: Any, *, durable: bool = False) -> Store | None:
 
     Only for exactly the host's classes: whoever derives from one may have changed what reading means.
     """
-    if not isinstance(getter, StorePath):
-        return None
-    store = getter.store
-    if type(store) is HostLocalStore:
-        local = _local_store(os.fspath(store.root))
+    if is_local(getter):
+        local = _local_store(os.fspath(getter.store.root))
         return local.made_durable() if durable else local
-    if type(store) is HostObjectStore:
-        return _object_store(store.store)
+    if isinstance(getter, StorePath) and type(getter.store) is HostObjectStore:
+        return _object_store(getter.store.store)
     return None
+
+
+def is_local(getter: Any) -> bool:
+    """Whether what a getter reads is a local file, which our store reaches."""
+    return isinstance(getter, StorePath) and type(getter.store) is HostLocalStore
 
 
 @lru_cache(maxsize=256)
@@ -61,11 +63,6 @@ def _object_store(store: Any) -> Store:
         if len(_OBJECT_STORES) > _MOST_OBJECT_STORES:
             _OBJECT_STORES.popitem(last=False)
     return found[1]
-
-
-def is_local(getter: Any) -> bool:
-    """Whether what a getter reads is a local file that our store reaches."""
-    return isinstance(getter, StorePath) and type(getter.store) is HostLocalStore
 
 
 class SyncObjects:
