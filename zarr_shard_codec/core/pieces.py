@@ -331,8 +331,8 @@ def splice(
     tables = []
     for _, group in pieces:
         if isinstance(group, Parts):  # a source each: the position stands where the offset would
-            sizes = [[at, len(buffer)] for at, buffer in enumerate(group)]
-            tables.append(np.array(sizes, np.uint64).reshape(-1, 2))
+            places = [[at, len(buffer)] for at, buffer in enumerate(group)]
+            tables.append(np.array(places, np.uint64).reshape(-1, 2))
         else:
             tables.append(group.table)
     table = np.concatenate(tables)
@@ -343,12 +343,11 @@ def splice(
     joins = sliced[1:] & (source[1:] == source[:-1]) & (table[1:, 0] == table[:-1, 0] + table[:-1, 1])
     starts = np.flatnonzero(np.concatenate(([True], ~joins)))
     ends = np.append(starts[1:], len(linear)) - 1
-    parts: list[Part] = []
-    for first, last in zip(starts.tolist(), ends.tolist(), strict=True):
-        group = pieces[source[first]][1]
-        offset = int(table[first, 0])
-        if isinstance(group, Parts):
-            parts.append(group[offset])
-        else:
-            parts.append(group.span(offset, int(table[last].sum()) - offset))
+    offsets = table[starts, 0]
+    sizes = table[ends].sum(axis=1) - offsets  # of slices
+    groups = [pieces[at][1] for at in source[starts].tolist()]
+    parts = [
+        group[offset] if isinstance(group, Parts) else group.span(offset, nbytes)
+        for group, offset, nbytes in zip(groups, offsets.tolist(), sizes.tolist(), strict=True)
+    ]
     return linear, table[:, 1], parts
