@@ -12,62 +12,74 @@ import numpy as np
 import pytest
 
 import zarr_shard_codec as zsc
-from zarr_shard_codec.engine import afterwards, pool
+from zarr_shard_codec.engine import afterwards
 from zarr_shard_codec.engine.afterwards import MOST
 
 
-def wait():
-    """Until nothing is left to do."""
-    for _ in range(MOST):
-        assert afterwards._room.acquire(timeout=60)
-    for _ in range(MOST):
-        afterwards._room.release()
-
-
-def test_so_much_is_left_and_no_more():
-    """However many threads have something to leave: who has more waits."""
-    lock, now, most, done = threading.Lock(), [0], [0], []
-    go = threading.Event()
-
-    def free():
-        go.wait(60)
+def until(holds):
+    """Wait for it, a minute at most."""
+    for _ in range(60_000):
+        if holds():
+            return
         time.sleep(0.001)
-        with lock:
-            now[0] -= 1
-            done.append(1)
+    pytest.fail("it never came about")
 
-    def write():
-        for _ in range(3):
-            room.append(1)
-            afterwards.afterwards(free)
-            with lock:
-                now[0] += 1
-                most[0] = max(most[0], now[0])
 
-    room = []
-    writers = [pool.waiting_pool().submit(write) for _ in range(pool.WAITING_THREADS)]
-    while len(room) < pool.WAITING_THREADS:
-        time.sleep(0.001)
-    go.set()
-    for writer in writers:  # all threads of a pool wait, and not for themselves
-        writer.result(60)
-    wait()
-    assert len(done) == 3 * pool.WAITING_THREADS
-    assert 1 <= most[0] <= MOST + 1
+def test_it_is_done_soon_and_by_another_thread():
+    """Whoever leaves it goes on."""
+    done = []
+    afterwards.afterwards(lambda: done.append(threading.current_thread()))
+    until(lambda: done)
+    assert done[0] is not threading.current_thread()
+    assert done[0].daemon  # a process can end
+
+
+def test_so_much_is_left_and_no_more(monkeypatch):
+    """Who leaves more does what was left first."""
+    monkeypatch.setattr(afterwards, "_start", lambda: None)
+    until(lambda: not afterwards._running)
+    done = []
+    for at in range(MOST):
+        afterwards.afterwards(lambda at=at: done.append(at))
+    assert done == []
+    for at in range(MOST, 2 * MOST):
+        afterwards.afterwards(lambda at=at: done.append(at))
+        assert done == list(range(at - MOST + 1))
+    afterwards._left.clear()
+
+
+def test_threads_that_ended_are_started_again_and_nothing_is_forgotten(monkeypatch):
+    """Also where the last look and the next call come at once."""
+    monkeypatch.setattr(afterwards, "_LOOKS", 1)
+    monkeypatch.setattr(afterwards, "_PAUSE_SECONDS", 0.0001)
+    done = []
+
+    def leave():
+        for _ in range(200):
+            afterwards.afterwards(lambda: done.append(1))
+            time.sleep(0.0001)
+
+    writers = [threading.Thread(target=leave) for _ in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    until(lambda: len(done) == 8 * 200)
+    until(lambda: not afterwards._running)
 
 
 def test_where_no_thread_can_be_had_it_is_done_at_once(monkeypatch):
     """A write that is done does not fail for that."""
 
-    class Refusing:
-        def submit(self, *_):
-            raise RuntimeError("can't start new thread")
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(afterwards, "tidying_pool", Refusing)
+    until(lambda: not afterwards._running)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
     done = []
-    for _ in range(2 * MOST):
-        afterwards.afterwards(lambda: done.append(1))
-    assert len(done) == 2 * MOST
+    for at in range(2 * MOST):
+        afterwards.afterwards(lambda at=at: done.append(at))
+        assert done == list(range(at + 1))
 
 
 AT_THE_END = """

@@ -1,7 +1,7 @@
-"""The threads: a pool that works, as wide as the cores this process may use, one that waits, one that tidies.
+"""The threads: a pool that works, as wide as the cores this process may use, and one that waits.
 
-Codecs decode and encode without Python's lock, so threads are enough. Nothing else in the package makes
-any. What runs in a pool waits for no other one, but for that which tidies up, and that for none.
+Codecs decode and encode without Python's lock, so threads are enough. But for those of `afterwards`, nothing
+else in the package makes any; what runs in a pool never waits for either.
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ THREADS_VARIABLE: Final = "ZARR_SHARD_THREADS"
 
 WAITING_THREADS: Final = 32
 """Requests to an object store that wait at once: enough to hide its latency."""
-
-TIDYING_THREADS: Final = 2
-"""Replaced files whose space is freed at once."""
 
 _lock = threading.Lock()
 _pools: dict[str, ThreadPoolExecutor] = {}
@@ -56,11 +53,6 @@ def working_pool() -> ThreadPoolExecutor:
 def waiting_pool() -> ThreadPoolExecutor:
     """The pool for what waits for a network, or for a disk."""
     return _pool("wait", lambda: WAITING_THREADS)
-
-
-def tidying_pool() -> ThreadPoolExecutor:
-    """The pool for what is left to do when a call has returned. See `afterwards`."""
-    return _pool("tidy", lambda: TIDYING_THREADS)
 
 
 def _pool(name: str, size: Callable[[], int]) -> ThreadPoolExecutor:
