@@ -13,10 +13,13 @@ from zarr_shard_codec.stores.local import LocalStore
 DATA = os.urandom(1 << 18)
 
 
-@pytest.fixture(params=["in the kernel", "by hand", "another file system"])
+@pytest.fixture(params=["in the kernel", "mapped", "by hand", "another file system"])
 def store(request, tmp_path, monkeypatch):
-    """A folder with one file, with and without the system call that copies."""
-    if request.param != "in the kernel":
+    """A folder with one file, with and without the system calls that copy."""
+    monkeypatch.setattr(copying.files, "is_on_disk", lambda _: request.param == "mapped")
+    monkeypatch.setattr(copying, "_WORTH_A_MAP", 0)
+    monkeypatch.setattr(copying, "_MAPPED_NBYTES", 10_000)
+    if request.param not in ("in the kernel", "mapped"):
         monkeypatch.setattr(copying, "_HAS_COPY_FILE_RANGE", request.param == "another file system")
 
         def refuse(*_):
@@ -73,3 +76,25 @@ def test_extents_are_closed_by_then(store):
     store.put_together("k", parts)
     assert parts[0].source.descriptor == -1
     parts[0].source.close()
+
+
+@pytest.mark.skipif(copying._POPULATE is None, reason="no such maps here")
+@pytest.mark.parametrize("left", [0, 4096, 9999, 12_288, 49_999])
+def test_a_file_that_is_cut_short_while_it_is_mapped(tmp_path, monkeypatch, left):
+    """What was there is copied, no zeros are taken for it, and nobody is killed."""
+    monkeypatch.setattr(copying.files, "is_on_disk", lambda _: True)
+    monkeypatch.setattr(copying, "_WORTH_A_MAP", 0)
+    (tmp_path / "source").write_bytes(DATA[:50_000])
+    write = os.write
+
+    def cut_and_write(descriptor, piece):
+        os.truncate(tmp_path / "source", left)
+        return write(descriptor, piece)
+
+    monkeypatch.setattr(copying.os, "write", cut_and_write)
+    with (tmp_path / "source").open("rb") as source, (tmp_path / "target").open("wb") as target:
+        target.write(b"out of step")
+        target.flush()
+        done = copying.append_range(source.fileno(), target.fileno(), 5, 49_995)
+    assert done == max(0, left - 5)
+    assert (tmp_path / "target").read_bytes()[11 : 11 + done] == DATA[5 : 5 + done]

@@ -114,6 +114,11 @@ def write_at(descriptor: int, offset: int, parts: Sequence[Buffer]) -> None:
             rest[0] = rest[0][written:]
 
 
+def is_on_disk(status: os.stat_result) -> bool:
+    """Whether a file's system has a disk of this machine to itself, and is no network's."""
+    return os.name != "nt" and os.major(status.st_dev) != 0
+
+
 def wait_for_disk(descriptor: int) -> None:
     """Wait until the disk has what was written to the file."""
     getattr(os, "fdatasync", os.fsync)(descriptor)

@@ -11,6 +11,8 @@ from contextlib import suppress
 from typing import Final
 from weakref import WeakSet
 
+from zarr_shard_codec.stores import files
+
 _HOLDS: Final = hasattr(os, "O_PATH")
 _LONG_TO_FREE: Final = 256 << 10
 """Smaller files, in bytes, are freed in less time than it takes to have another thread do it."""
@@ -58,7 +60,7 @@ def hold(path: str) -> Space | None:
     except OSError:
         return None
     status = os.fstat(space._descriptor)  # noqa: SLF001
-    if status.st_size >= _LONG_TO_FREE and os.major(status.st_dev):
+    if status.st_size >= _LONG_TO_FREE and files.is_on_disk(status):
         return space
     space.close()
     return None
