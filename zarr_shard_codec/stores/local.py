@@ -214,8 +214,7 @@ class LocalStore:
             return None if space is None else space.close
 
     def _put(self, file: TemporaryFile) -> None:
-        file.finish()
-        files.replace(file.name, file.path)
+        file.replace()
         self._keep_names(file.path)
 
     def create(self, key: str, parts: Sequence[Buffer]) -> bool:

@@ -33,7 +33,7 @@ def is_temporary(key: str) -> bool:
 
 
 class TemporaryFile:
-    """A new file beside `path`, gone after `remove` unless something renamed it. All raise `OSError`."""
+    """A new file beside `path`, gone after `remove` unless it was put there. All raise `OSError`."""
 
     def __init__(self, path: str, *, durable: bool) -> None:
         folder = os.path.dirname(path)
@@ -45,7 +45,7 @@ class TemporaryFile:
         except FileNotFoundError:
             files.make_folders(folder, durable=durable)
             self.descriptor = files.create_exclusively(self.name)
-        self._open = True
+        self._open = self._named = True
         _claim(self.descriptor)
 
     def finish(self) -> None:
@@ -53,6 +53,12 @@ class TemporaryFile:
         if self._durable:
             files.wait_for_disk(self.descriptor)
         self.close()
+
+    def replace(self) -> None:
+        """Finish it, and put it in the place of `path`, atomically."""
+        self.finish()
+        files.replace(self.name, self.path)
+        self._named = False
 
     def close(self) -> None:
         """Close it, if it is open."""
@@ -65,8 +71,9 @@ class TemporaryFile:
         try:
             self.close()
         finally:
-            with suppress(FileNotFoundError):
-                os.unlink(self.name)
+            if self._named:
+                with suppress(FileNotFoundError):
+                    os.unlink(self.name)
 
 
 def _claim(descriptor: int) -> None:
