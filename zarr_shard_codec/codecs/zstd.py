@@ -218,7 +218,9 @@ class ZstdCodec:
 
 def _as_one_buffer(decoded: Any, nbytes: int) -> Buffer:
     """See decoded chunks, which the library puts one behind the other into few buffers, as one buffer."""
-    starts = [at for at in range(len(decoded)) if decoded[at].offset == 0]
+    last = len(decoded) - 1
+    in_one = decoded[last].offset == last * nbytes  # nearly always
+    starts = [0] if in_one else [at for at in range(len(decoded)) if decoded[at].offset == 0]
     views = [
         # The library gives out one chunk at a time. `base` keeps its buffer, and with it the others, alive.
         as_strided(np.frombuffer(decoded[low], np.uint8), ((high - low) * nbytes,), (1,), writeable=False)
