@@ -10,6 +10,7 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from zarr.registry import register_codec
+from zarr.storage import MemoryStore
 
 import zarr_shard_codec as zsc
 from zarr_shard_codec.adapters.zarr_python import ShardingCodec
@@ -171,3 +172,13 @@ def test_parts_of_shards_whose_index_is_known_are_read_without_a_conversation(tm
         assert np.array_equal(array.oindex[[1, 9, 40], 3:39], values[[1, 9, 40], 3:39])
         assert answers
         assert None not in answers
+
+
+@pytest.mark.parametrize("value", [[7], np.array([7], "i2"), np.array([[7]], "i2")])
+def test_one_element_for_one_element(value):
+    """However many axes of length one it has, as NumPy takes it."""
+    with zsc.enable():
+        array = zarr.create_array(MemoryStore(), shape=(4, 6), dtype="i2", shards=(4, 6), chunks=(2, 3))
+        array[1, 2] = value
+        assert array[1, 2] == 7
+        assert array[...].sum() == 7

@@ -209,3 +209,35 @@ def test_lists_of_rows_cost_no_more_than_the_slice_that_covers_them(selection):
     assert np.array_equal(found, DATA[selection])
     assert requests <= most_requests + 1  # whole shards are one request, parts of them an index more
     assert nbytes <= max(most_nbytes, DATA.nbytes)
+
+
+def test_a_relative_path_is_taken_from_the_current_folder_at_each_call(tmp_path, monkeypatch):
+    """As the host does: two folders, one name."""
+    arrays = {}
+    with zsc.enable():
+        for at, name in enumerate(["one", "two"]):
+            (tmp_path / name).mkdir()
+            monkeypatch.chdir(tmp_path / name)
+            arrays[name] = zarr.create_array("a.zarr", **OPTIONS)
+            arrays[name][...] = DATA + at
+        for at, name in enumerate(["one", "two"]):
+            monkeypatch.chdir(tmp_path / name)
+            assert np.array_equal(zarr.open_array("a.zarr")[...], DATA + at)
+            assert (tmp_path / name / "a.zarr" / "c").is_dir()
+
+
+def test_a_link_that_is_set_anew_leads_elsewhere(tmp_path):
+    """Above the store's folder, and within it; for readers and for writers."""
+    link = tmp_path / "latest"
+    with zsc.enable():
+        for at, name in enumerate(["v1", "v2"]):
+            zarr.create_array(tmp_path / name / "a.zarr", **OPTIONS)[...] = DATA + at
+            link.unlink(missing_ok=True)
+            link.symlink_to(name)
+            above = zarr.open_array(link / "a.zarr")
+            within = zarr.open_array(LocalStore(tmp_path), path="latest/a.zarr")
+            assert np.array_equal(above[...], DATA + at)
+            assert np.array_equal(within[...], DATA + at)
+            above[0, 0], within[0, 1] = 77, 78
+            assert zarr.open_array(tmp_path / name / "a.zarr")[0, :2].tolist() == [77, 78]
+        assert above[0, :2].tolist() == [77, 78]

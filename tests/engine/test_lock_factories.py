@@ -1,6 +1,7 @@
 """Locks of the caller's, and stores that want one."""
 
 import threading
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -147,3 +148,27 @@ def test_a_factory_that_makes_no_locks_is_refused(tmp_path):
     again = zsc.open(tmp_path, "r+")
     again[3] = 2
     assert again[:5].tolist() == [0, 0, 0, 2, 0]
+
+
+def test_a_lock_that_fails_to_be_let_go_holds_nobody_up(tmp_path):
+    """The error is the caller's; whoever waits for the same shard in this process comes next."""
+    waits, names = threading.Event(), []
+
+    @contextmanager
+    def failing(name):
+        names.append(name)
+        yield
+        if len(names) <= 2:
+            waits.set()
+            time.sleep(0.05)
+            raise ConnectionError("the scheduler went away")
+
+    array = zsc.create(tmp_path, **LAYOUT)
+    array = zsc.open(tmp_path, mode="r+", lock=failing)
+    other = threading.Thread(target=lambda: (waits.wait(), array.__setitem__(slice(2, 4), 2)), daemon=True)
+    other.start()
+    with pytest.raises(ConnectionError):
+        array[0:10] = 1
+    other.join(60)
+    assert not other.is_alive()
+    assert (array[0:10] == [1, 1, 2, 2, 1, 1, 1, 1, 1, 1]).all()

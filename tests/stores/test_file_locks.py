@@ -186,7 +186,7 @@ def test_no_descriptor_is_left_open(tmp_path):
     for name in ("c/0", "c/1") * 20:
         file_locks.take(str(tmp_path / ".zsc-lock"), name)()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
-    assert not file_locks._descriptors
+    assert all(lock._descriptor < 0 for lock in file_locks._held)
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])
@@ -253,3 +253,16 @@ def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path):
     with pytest.raises(StoreError, match="cannot lock"), Locks(LocalStore(tmp_path), "array", "auto") as held:
         held.take("array/c/0")
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_mount_without_permissions_can_be_locked(tmp_path, monkeypatch):
+    """That the file could not be given the folder's is no reason not to write, and nothing is left open."""
+
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    tmp_path.chmod(0o777)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    file_locks.take(str(tmp_path / ".zsc-lock"), "c/0")()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -1,9 +1,12 @@
 """Open files: bytes of one state, read to where they are wanted."""
 
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from zarr_shard_codec.core.ranges import ByteRange
 from zarr_shard_codec.stores import files
 from zarr_shard_codec.stores.local import LocalStore
 
@@ -32,3 +35,28 @@ def test_bytes_are_read_to_many_places_at_once(tmp_path, monkeypatch, has_pread,
         assert b"".join(places) == content[7 : 7 + nbytes * count]
         assert not opened.read_into(20_000 - nbytes * count + 1, places)
     opened.close()
+
+
+def test_threads_that_share_a_file_read_what_they_asked_for(tmp_path, monkeypatch):
+    """Where reading moves the position, which whoever has the file shares (Windows)."""
+    monkeypatch.setattr(files, "_HAS_PREAD", False)
+    content = b"".join(bytes([at]) * 4096 for at in range(256))
+    store = LocalStore(tmp_path)
+    store.write("k", [content])
+    opened = store.open_object("k")
+    held = opened.held()
+
+    def read(at):
+        return all(
+            bytes(one.read_joined([ByteRange(at * 4096, 4096)])) == bytes([at]) * 4096
+            for one in (held, opened)
+        )
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert all(pool.map(read, list(range(256)) * 20))
+    finally:
+        sys.setswitchinterval(before)
+        opened.close()

@@ -16,7 +16,7 @@ from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 
-from zarr_shard_codec.adapters.places import array_folder
+from zarr_shard_codec.adapters.places import array_folder, local_store
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.core.config import NAME
 from zarr_shard_codec.core.data_types import coerce_fill_value
@@ -198,12 +198,7 @@ class _HostStore:
 def _engine_store(store: Any) -> Store:
     """Our store for one of zarrita's: files are read and written without zarrita."""
     # Only exactly zarrita's own class: whoever derives from it may have changed what reading means.
-    return _local_store(str(store.root)) if type(store) is HostLocalStore else _HostStore(store)
-
-
-@lru_cache(maxsize=256)
-def _local_store(root: str) -> LocalStore:
-    return LocalStore(root)
+    return local_store(str(store.root)) if type(store) is HostLocalStore else _HostStore(store)
 
 
 def _write(host_store: Any, store: Store, task: WriteTask) -> None:

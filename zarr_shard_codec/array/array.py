@@ -259,7 +259,7 @@ class ShardedArray:
         """
         self._require_writable()
         if self.write_strategy != "replace" and self._known_chunks is not None:
-            with Locks(self.store, self.path, self.lock) as locks:
+            with Locks(self.store, self.path, self.lock) as locks, locks:
                 shape, dtype, strategy = self.metadata.shape, self.metadata.dtype, self.write_strategy
                 if self._known_chunks.patch(selection, value, shape, dtype, self.shard_key, strategy, locks):
                     return

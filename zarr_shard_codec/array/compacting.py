@@ -175,7 +175,7 @@ def _compact(
     assert codec is not None
     if order is not None:
         write_order(order, ())  # refuses an unknown name
-    with Locks(array.store, array.path, None if dry_run else array.lock) as locks:
+    with Locks(array.store, array.path, None if dry_run else array.lock) as locks, locks:
 
         def locked() -> Iterator[StoredObject]:
             for stored in objects:

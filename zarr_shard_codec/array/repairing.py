@@ -237,7 +237,7 @@ class Repairer:
         if not isinstance(codec, ShardingCodec) or not (index_is_broken or self._drop_corrupt):
             yield from findings
             return
-        with Locks(array.store, array.path, array.lock if self._apply else None) as locks:
+        with Locks(array.store, array.path, array.lock if self._apply else None) as locks, locks:
             if self._apply:
                 locks.take(key)
             with hold_object(array.store, key) as state:

@@ -154,7 +154,7 @@ class ShardWriter:
             until_committed.__exit__(_Abandoned, _Abandoned(), None)
 
     def _commit(self, until_committed: ExitStack, sink: _File | _Memory) -> None:
-        with Locks(self._store, self._folder, self._lock) as locks:
+        with Locks(self._store, self._folder, self._lock) as locks, locks:
             locks.take(self._key)
             if len(self._index.present):
                 with until_committed:

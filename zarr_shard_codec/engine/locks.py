@@ -12,7 +12,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, Literal, Self
 from weakref import WeakValueDictionary
 
@@ -26,12 +26,17 @@ LockFactory = Callable[[str], AbstractContextManager[Any]]
 Locking = Literal["auto"] | LockFactory | None
 """How writers of one object take turns; see `array.open`."""
 
+_LockType: Final = type(threading.Lock())
+
 _locks: Final[WeakValueDictionary[Hashable, threading.Lock]] = WeakValueDictionary()
 _guard = threading.Lock()
 
 
 class Locks:
     """The locks that one call holds, of objects of one array. A context manager: at its end none is held.
+
+    To be entered twice, `with Locks(…) as locks, locks:`. Ctrl-C can come in the middle of leaving, and then
+    leaving the other time lets go of what is still held.
 
     Taken and let go of in one thread, whichever threads do the work: locks that know their owner want that,
     and a thread of a pool that waited could be the one that the holder needs to go on. Whoever takes several
@@ -73,9 +78,9 @@ class Locks:
         UsageError
             `invalid_argument`: what the caller's factory returned is no lock.
         """
-        mine = lock_of(self._store, key)
-        mine.acquire()
-        held = self._held[key] = [mine.release]
+        turn = _Turn(lock_of(self._store, key))
+        held = self._held[key] = [turn.let_go]
+        turn.take()
         if callable(self._lock):
             manager = self._lock(name_of(self._store, key))
             if not isinstance(manager, AbstractContextManager):
@@ -97,17 +102,47 @@ class Locks:
 
     def let_go(self) -> None:
         """Let go of the locks of objects that are finished."""
+        failed: Exception | None = None
         while self._done:
-            for release in reversed(self._held.pop(self._done.popleft(), [])):
-                release()
+            key = self._done.popleft()
+            releases = self._held.get(key, [])
+            while releases:
+                try:
+                    releases[-1]()
+                except Exception as error:  # noqa: BLE001 - a caller's lock, over a network perhaps
+                    failed = failed or error
+                releases.pop()
+            self._held.pop(key, None)
+        if failed is not None:
+            raise failed
 
     def _leave(self, manager: AbstractContextManager[Any], key: str) -> None:
         # One lock for several names is a factory's right; it is held until the last of them is done.
-        at = next(at for at, (other, _) in enumerate(self._managers) if other is manager)
-        self._managers[at][1].remove(key)
-        if not self._managers[at][1]:
-            del self._managers[at]
-            manager.__exit__(None, None, None)
+        for at, (other, keys) in enumerate(self._managers):
+            if other is manager and key in keys:
+                keys.remove(key)
+                if not keys:
+                    del self._managers[at]
+                    manager.__exit__(None, None, None)
+                return
+
+
+class _Turn:
+    """One writer's turn with a lock of this process."""
+
+    __slots__ = ("_lock", "_taken")
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self._taken: list[threading.Lock] = []
+
+    def take(self) -> None:
+        # In one call, as Ctrl-C can come between two: either it is not taken, or it is noted that it is.
+        self._taken.extend(filter(_LockType.acquire, [self._lock]))
+
+    def let_go(self) -> None:
+        with suppress(IndexError):  # there is no more than one, and perhaps none
+            deque(map(_LockType.release, iter(self._taken.pop, None)), maxlen=0)
 
 
 def name_of(store: Store, key: str) -> str:

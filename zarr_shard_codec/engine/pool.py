@@ -1,7 +1,7 @@
 """The threads: a pool that works, as wide as the cores this process may use, and one that waits.
 
 Codecs decode and encode without Python's lock, so threads are enough. But for those of `afterwards`, nothing
-else in the package makes any; what runs in a pool never waits for either.
+else in the package makes threads that stay; what runs in a pool never waits for either.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import os
 import re
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from zarr_shard_codec.errors import UsageError
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+T = TypeVar("T")
 
 THREADS_VARIABLE: Final = "ZARR_SHARD_THREADS"
 """Environment variable: how many threads to use, 1 to 9999. Read when the pool is first used."""
@@ -53,6 +55,27 @@ def working_pool() -> ThreadPoolExecutor:
 def waiting_pool() -> ThreadPoolExecutor:
     """The pool for what waits for a network, or for a disk."""
     return _pool("wait", lambda: WAITING_THREADS)
+
+
+def submit(pool: Callable[[], ThreadPoolExecutor], function: Callable[[], T]) -> Future[T]:
+    """Have a pool do something; it is done here and now once the main thread has ended.
+
+    Pools are not made then, and take nothing; but other threads, and what was registered to be done at exit,
+    go on.
+    """
+    from concurrent.futures import Future
+
+    try:
+        return pool().submit(function)
+    except RuntimeError as error:
+        if "shutdown" not in str(error):  # no thread can be started, and the pool may do it all the same
+            raise
+    done: Future[T] = Future()
+    try:
+        done.set_result(function())
+    except BaseException as error:  # noqa: BLE001 - as a thread of the pool does
+        done.set_exception(error)
+    return done
 
 
 def _pool(name: str, size: Callable[[], int]) -> ThreadPoolExecutor:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
@@ -21,7 +22,7 @@ from zarr_shard_codec.core.jobs import DecodeJob
 from zarr_shard_codec.core.plans import Plan
 from zarr_shard_codec.core.ranges import Coalescing
 from zarr_shard_codec.engine.conversations import Seen, converse_seen, may_be_in_change, pauses
-from zarr_shard_codec.engine.pool import WAITING_THREADS, thread_count, waiting_pool, working_pool
+from zarr_shard_codec.engine.pool import WAITING_THREADS, submit, thread_count, waiting_pool, working_pool
 from zarr_shard_codec.errors import ZarrShardError
 from zarr_shard_codec.stores.protocols import Store, StoredObject, waits_for_network
 
@@ -114,7 +115,7 @@ def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
 
     _read_all(store, tasks, fetch, finish)
     for task in {id(task): task for task in doubtful}.values():
-        _read_alone(task, store)
+        read_alone(task, store)
 
 
 def _read_all(
@@ -180,7 +181,7 @@ def share(work: Callable[[T], None], items: Iterable[T]) -> None:
             if not alone:
                 waiting.append(item)
             if len(helping) < helpers:
-                helping.append(working_pool().submit(help_out))
+                helping.append(submit(working_pool, help_out))
             if alone:
                 work(item)
         help_out()
@@ -232,7 +233,7 @@ def decode(batch: list[Job], store: Store) -> list[ReadTask]:
     return doubtful
 
 
-def _read_alone(task: ReadTask, store: Store) -> None:
+def read_alone(task: ReadTask, store: Store) -> None:
     """Read one object, again and again if it is being changed."""
     for pause in pauses():
         found, seen = converse_seen(task.plan, store, task.key)
@@ -299,13 +300,14 @@ def ahead(
         return
     from concurrent.futures import wait
 
-    workers = pool()
     more = islice(rest, max(0, (depth or 2 * thread_count()) - 2))
-    running: deque[Future[U]] = deque(workers.submit(function, item) for item in chain(first, more))
+    running: deque[Future[U]] = deque()
     try:
+        # Whatever asking for an item raises, those before it are known here by then.
+        running.extend(submit(pool, partial(function, item)) for item in chain(first, more))
         while running:
             result = running.popleft().result()
-            running.extend(workers.submit(function, item) for item in islice(rest, 1))
+            running.extend(submit(pool, partial(function, item)) for item in islice(rest, 1))
             yield result
     finally:
         # What has begun is waited for: after an error nothing of this call goes on behind its caller's back.

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from zarr_shard_codec.engine.conversations import converse_seen_async
-from zarr_shard_codec.engine.pool import working_pool
-from zarr_shard_codec.engine.run import ReadTask, decode, decode_batches
+from zarr_shard_codec.engine.pool import waiting_pool, working_pool
+from zarr_shard_codec.engine.run import ReadTask, decode, decode_batches, read_alone
 from zarr_shard_codec.stores.protocols import AsyncStore
 
 _OBJECTS_IN_FLIGHT: Final = 32
@@ -27,8 +27,11 @@ async def read_objects_async(store: AsyncStore, tasks: Iterable[ReadTask]) -> No
     async def read(task: ReadTask) -> None:
         try:
             jobs = task.jobs(*await converse_seen_async(task.plan, store, task.key))
+            doubtful = False
             for batch in decode_batches(jobs):
-                await loop.run_in_executor(working_pool(), decode, batch, store)
+                doubtful |= bool(await loop.run_in_executor(working_pool(), decode, batch, store))
+            if doubtful:
+                await loop.run_in_executor(waiting_pool(), read_alone, task, store)
         finally:
             in_flight.release()
 

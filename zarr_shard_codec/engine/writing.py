@@ -119,7 +119,7 @@ def write_objects(
             put(list(_complete([_encode([(write, job) for job in write.jobs])])))
 
     one, others = peek(tasks, 1)
-    with Locks(store, folder, lock) as held:
+    with Locks(store, folder, lock) as held, held:
         if not others:
             for task in one:
                 held.take(task.key)

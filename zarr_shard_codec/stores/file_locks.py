@@ -15,8 +15,10 @@ import os
 import re
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Final
+from weakref import WeakSet
 
 try:
     import fcntl
@@ -31,9 +33,6 @@ _HAS_BYTE_LOCKS: bool = hasattr(fcntl, "F_OFD_SETLKW")
 _OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _FLOCK: Final = struct.Struct("hhqqi4x")
 """The system's `struct flock`: type, whence, start, length, process."""
-
-_descriptors: set[int] = set()
-"""Of the locks that this process holds or waits for."""
 
 
 def is_lock(key: str) -> bool:
@@ -64,28 +63,60 @@ def _number_of(name: str) -> int:
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
 
 
-def _take_byte(path: str, at: int) -> Callable[[], None]:
-    while True:
-        descriptor = _open(path)
-        _descriptors.add(descriptor)
-        try:
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLKW, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0))
-            in_use = os.fstat(descriptor).st_nlink > 0
-        except BaseException:  # interrupted, too
-            _close(descriptor)
-            raise
-        if in_use:
-            break
-        _close(descriptor)  # deleted while we waited: others lock another file of this name
+class _ByteLock:
+    """A lock of one byte of an open file, let go of at the latest when nobody refers to it.
 
-    def let_go() -> None:
+    Ctrl-C can come between any two calls of Python's: whoever holds it then may never have heard of it.
+    """
+
+    _descriptor = -1
+
+    def __init__(self, descriptor: int, at: int) -> None:
+        self._at = at
+        self._descriptor = descriptor
+        _held.add(self)
+
+    def take(self) -> bool:
+        """Wait for it; whether its file is still there."""
+        self._set(fcntl.F_OFD_SETLKW, fcntl.F_WRLCK)
+        return os.fstat(self._descriptor).st_nlink > 0
+
+    def let_go(self) -> None:
+        """Let go of it, if that was not done yet."""
+        if self._descriptor < 0:
+            return
         try:
             # Closing would not do: a child that was forked in between shares the lock.
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, at, 1, 0))
+            self._set(fcntl.F_OFD_SETLK, fcntl.F_UNLCK)
         finally:
-            _close(descriptor)
+            self.close()
 
-    return let_go
+    __del__ = let_go
+
+    def close(self) -> None:
+        """Have nothing to do with it any more; whoever shares the open file still holds it."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _set(self, command: int, kind: int) -> None:
+        fcntl.fcntl(self._descriptor, command, _FLOCK.pack(kind, os.SEEK_SET, self._at, 1, 0))
+
+
+_held: Final[WeakSet[_ByteLock]] = WeakSet()
+"""Those that this process holds, waits for, or had."""
+
+
+def _take_byte(path: str, at: int) -> Callable[[], None]:
+    while True:
+        lock = _ByteLock(_open(path), at)
+        try:
+            if lock.take():
+                return lock.let_go
+        except BaseException:  # interrupted, too
+            lock.let_go()
+            raise
+        lock.let_go()  # its file was deleted while we waited: others lock another one of this name
 
 
 def _open(path: str) -> int:
@@ -93,16 +124,12 @@ def _open(path: str) -> int:
         return os.open(path, _OPEN_FLAGS & ~os.O_CREAT)
     except FileNotFoundError:
         descriptor = os.open(path, _OPEN_FLAGS, 0o666)
-        # Whoever may put files into the folder has to be able to lock them, whatever our umask is.
-        wanted = os.stat(os.path.dirname(path)).st_mode & 0o666
-        if os.fstat(descriptor).st_mode & 0o666 != wanted:
-            os.fchmod(descriptor, wanted)
+        with suppress(OSError):  # a mount that knows no permissions, or a file that another user just made
+            # Whoever may put files into the folder has to be able to lock them, whatever our umask is.
+            wanted = os.stat(os.path.dirname(path)).st_mode & 0o666
+            if os.fstat(descriptor).st_mode & 0o666 != wanted:
+                os.fchmod(descriptor, wanted)
         return descriptor
-
-
-def _close(descriptor: int) -> None:
-    _descriptors.discard(descriptor)
-    os.close(descriptor)
 
 
 def _take_file(path: str) -> Callable[[], None]:
@@ -116,9 +143,8 @@ def _take_file(path: str) -> Callable[[], None]:
 
 def _close_inherited() -> None:
     # The parent's locks: a forked child that kept them open would hold them beyond the parent's death.
-    for descriptor in _descriptors:
-        os.close(descriptor)
-    _descriptors.clear()
+    for lock in list(_held):
+        lock.close()
 
 
 if hasattr(os, "register_at_fork"):

@@ -9,10 +9,16 @@ from __future__ import annotations
 import errno
 import io
 import os
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.ranges import Buffer, ByteRange
@@ -33,6 +39,8 @@ keep an uncompressed chunk need not copy it."""
 
 _NO_LINKS: Final = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
 """What systems answer where the file system has no hard links."""
+
+_position = threading.Lock()
 
 _REPLACE_TRIES: Final = 50
 _REPLACE_PAUSE: Final = 0.02
@@ -93,7 +101,8 @@ def _fill(descriptor: int, buffer: memoryview, offset: int) -> int:
 def _read_into(descriptor: int, buffer: memoryview, offset: int) -> int:
     if _HAS_PREAD:
         return os.preadv(descriptor, [buffer], offset)
-    with io.FileIO(descriptor, closefd=False) as file:
+    # All who have the descriptor, or a duplicate of it, share one position.
+    with _position, io.FileIO(descriptor, closefd=False) as file:
         file.seek(offset)
         return file.readinto(buffer) or 0
 
@@ -121,6 +130,10 @@ def is_on_disk(status: os.stat_result) -> bool:
 
 def wait_for_disk(descriptor: int) -> None:
     """Wait until the disk has what was written to the file."""
+    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS, where all other calls leave it in the drive's cache
+        with suppress(OSError):  # a file system that has no such call
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
     getattr(os, "fdatasync", os.fsync)(descriptor)
 
 

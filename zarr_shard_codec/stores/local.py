@@ -3,9 +3,10 @@
 Owns atomic replacement, exclusive creation, and the rule that nothing outside the folder is ever touched:
 
 - Keys are checked (`keys`), so no name leads out of the folder.
-- A folder's real place is looked up once, when a key in it is first used, and kept; if it is not under
-  the root, the key is refused. A file that is itself a symbolic link is noticed at no cost by the system
-  call that opens it (O_NOFOLLOW), and only then looked up. Links that stay under the root are followed.
+- A folder's real place is looked up when a key in it is used, and kept if no link leads there; if it is
+  not under the root, the key is refused. A file that is itself a symbolic link is noticed at no cost by
+  the system call that opens it (O_NOFOLLOW), and only then looked up. Links that stay under the root are
+  followed.
   This guards against a hostile *data set*; it does not guard against someone who swaps folders for links
   while this process runs.
 
@@ -95,7 +96,7 @@ class LocalStore:
         found = os.path.realpath(self._base + folder).rstrip(os.sep) + os.sep
         if not found.startswith(self._base):
             raise leads_out(key, found)
-        if os.path.isdir(found):
+        if found == f"{self._base}{folder}{os.sep if folder else ''}" and os.path.isdir(found):
             if len(self._folders) >= _KNOWN_FOLDERS:
                 self._folders.clear()
             self._folders[folder] = found

@@ -10,7 +10,6 @@ import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -20,9 +19,9 @@ from zarr.storage import LocalStore as HostLocalStore
 from zarr.storage import ObjectStore as HostObjectStore
 from zarr.storage import StorePath
 
+from zarr_shard_codec.adapters.places import local_store
 from zarr_shard_codec.core.ranges import Buffer, ByteRange, Coalescing, Request, Suffix
 from zarr_shard_codec.errors import StoreError
-from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.protocols import ObjectInfo, Store
 
 _OBJECT_STORES: Final[OrderedDict[int, tuple[Any, Store]]] = OrderedDict()
@@ -35,7 +34,7 @@ def own_store(getter: Any, *, durable: bool = False) -> Store | None:
     Only for exactly the host's classes: whoever derives from one may have changed what reading means.
     """
     if is_local(getter):
-        local = _local_store(os.fspath(getter.store.root))
+        local = local_store(os.fspath(getter.store.root))
         return local.made_durable() if durable else local
     if isinstance(getter, StorePath) and type(getter.store) is HostObjectStore:
         return _object_store(getter.store.store)
@@ -45,11 +44,6 @@ def own_store(getter: Any, *, durable: bool = False) -> Store | None:
 def is_local(getter: Any) -> bool:
     """Whether what a getter reads is a local file, which our store reaches."""
     return isinstance(getter, StorePath) and type(getter.store) is HostLocalStore
-
-
-@lru_cache(maxsize=256)
-def _local_store(root: str) -> LocalStore:
-    return LocalStore(root)
 
 
 def _object_store(store: Any) -> Store:

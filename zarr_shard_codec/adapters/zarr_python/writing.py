@@ -149,6 +149,8 @@ def fit(given: Array, shape: tuple[int, ...], drop_axes: tuple[int, ...], dtype:
     fewer = not drop_axes and 0 < given.ndim < len(shape) and given.size == prod(shape)
     if fewer and _without_ones(given, shape):
         given = given.reshape(shape)  # integers among the indices, of which the host says nothing here
+    while given.ndim > len(kept) and len(given) == 1:
+        given = given[0]  # as NumPy assigns it
     try:
         return np.broadcast_to(given, kept).reshape(shape).astype(dtype, copy=False)
     except ValueError:
