@@ -18,6 +18,7 @@ from zarr_shard_codec.core.grid import write_order
 from zarr_shard_codec.core.index import ShardIndex
 from zarr_shard_codec.core.ranges import WHOLE
 from zarr_shard_codec.errors import NodeNotFoundError, StoreError, UsageError
+from zarr_shard_codec.stores import files
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.memory import MemoryStore
 from zarr_shard_codec.stores.object_store import ObjectStore
@@ -265,3 +266,19 @@ def test_no_write_is_lost_to_a_compaction_in_another_process(tmp_path):
     assert np.array_equal(zsc.open(tmp_path)[...], expected)
     array.compact()
     assert np.array_equal(_by_tensorstore(tmp_path), expected)
+
+
+def test_no_file_is_replaced_while_it_is_open(tmp_path, monkeypatch):
+    """Windows would refuse."""
+    array = zsc.create(tmp_path, shape=(64,), dtype="u2", shard_shape=(64,), inner_chunk_shape=(8,))
+    array[...] = np.arange(64)
+    zsc.open(tmp_path, mode="r+", write_strategy="append")[0:8] = 5
+    replace = files.replace
+
+    def check(source, target):
+        opened = [str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+        assert os.path.realpath(target) not in opened
+        replace(source, target)
+
+    monkeypatch.setattr(files, "replace", check)
+    assert zsc.compact(tmp_path).rewritten == 1

@@ -85,12 +85,18 @@ def test_where_no_thread_can_be_had_it_is_done_at_once(monkeypatch):
 AT_THE_END = """
 import atexit, sys, threading, time
 import zarr_shard_codec as zsc
+from zarr_shard_codec.engine import writing
+from zarr_shard_codec.stores import files
 
+files.is_on_disk = lambda _: True
 array = zsc.open(sys.argv[1], mode="r+")
 array[:4] = 1
+left, leave = [], writing.afterwards
+writing.afterwards = lambda free: (left.append(free), leave(free))
 
 def last(value):
     array[:4] = value
+    assert len(left) == 1
 
 def late():
     threading.main_thread().join()
@@ -120,9 +126,13 @@ def test_writes_at_the_end_of_a_process_are_done(tmp_path, when):
 FORKING = """
 import os, sys
 import zarr_shard_codec as zsc
-from zarr_shard_codec.engine import afterwards
+from zarr_shard_codec.engine import afterwards, writing
+from zarr_shard_codec.stores import files
 
+files.is_on_disk = lambda _: True
 array = zsc.open(sys.argv[1], mode="r+")
+left, leave = [], writing.afterwards
+writing.afterwards = lambda free: (left.append(free), leave(free))
 for value in range(8):
     array[:4] = value
     if os.fork() == 0:
@@ -130,6 +140,7 @@ for value in range(8):
             array[4:8] = value
         os._exit(0)
     assert os.wait()[1] == 0
+assert len(left) == 8
 print(int(array[0, 0]), int(array[4, 0]), int(array[8, 0]))
 """
 
@@ -137,7 +148,7 @@ print(int(array[0, 0]), int(array[4, 0]), int(array[8, 0]))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_does_not_wait_for_its_parents_threads(tmp_path):
     """What they had to do, and room for more, is not the child's."""
-    _one_shard(tmp_path)[8:] = 5
+    _one_shard(tmp_path)[8:12] = 5
     run = subprocess.run(
         [sys.executable, "-c", FORKING, str(tmp_path / "a.zarr")],
         check=True,

@@ -8,14 +8,13 @@ whole, under its lock, so readers and other writers may go on meanwhile.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from zarr_shard_codec.array.array import ShardedArray
 from zarr_shard_codec.array.inventory import StoredObject, take_inventory
 from zarr_shard_codec.array.rewriting import ask, hold_object, write_compact
-from zarr_shard_codec.array.surveys import Bar, broken_nodes, find_nodes
+from zarr_shard_codec.array.surveys import Bar, broken_nodes, find_nodes, no_bar
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.compaction import compact_index
 from zarr_shard_codec.core.findings import Finding, findings_of
@@ -110,7 +109,7 @@ def run(
     *,
     order: ChunkOrder | None,
     dry_run: bool,
-    bar: Bar = lambda _path, _nbytes: nullcontext(lambda _done: None),
+    bar: Bar = no_bar,
 ) -> CompactReport:
     """Do what `compact` does, and tell a bar of it."""
     store, nodes = find_nodes(path_or_store)
@@ -127,7 +126,7 @@ def compact_array(array: ShardedArray, order: ChunkOrder | None) -> CompactRepor
     """Compact one array; see `ShardedArray.compact`."""
     report = _Sum([])
     if _codec_of(array) is not None:
-        report.add(array, order, lambda _path, _nbytes: nullcontext(lambda _done: None), dry_run=False)
+        report.add(array, order, no_bar, dry_run=False)
     return report.finish(dry_run=False)
 
 

@@ -11,7 +11,6 @@ Temporary files are removed unless somebody writes them: a live writer holds a l
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Any
@@ -21,7 +20,7 @@ from zarr_shard_codec.array.health import verify_array
 from zarr_shard_codec.array.inventory import Inventory, StoredObject, strays_between, take_inventory
 from zarr_shard_codec.array.mending import INDEX_REASONS, Action, mend_shard
 from zarr_shard_codec.array.rewriting import hold_object, write_compact
-from zarr_shard_codec.array.surveys import Bar, broken_nodes, find_nodes
+from zarr_shard_codec.array.surveys import Bar, broken_nodes, find_nodes, no_bar
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.compaction import compact_index
 from zarr_shard_codec.core.findings import Finding
@@ -186,9 +185,7 @@ class Repairer:
             tuple(one for one in every if isinstance(one, Finding)),
         )
 
-    def run(
-        self, bar: Bar = lambda _path, _nbytes: nullcontext(lambda _done: None)
-    ) -> Iterator[Repair | Finding]:
+    def run(self, bar: Bar = no_bar) -> Iterator[Repair | Finding]:
         """Give every repair once it is done, and every finding; to be called once."""
         yield from broken_nodes(self._nodes)
         arrays = [node for node in self._nodes if isinstance(node, ShardedArray)]
@@ -257,6 +254,7 @@ class Repairer:
                     if len(mending.index.present):
                         write_compact(array.store, key, codec, state, compaction)
                     else:
+                        state.close()  # Windows deletes no open file
                         array.store.delete(key)
         for step in mending.steps:
             yield Repair(step.action, step.message, key, step.inner_chunk, kept)

@@ -7,7 +7,7 @@ kernel, so memory holds the index alone; an object of any other store is in memo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -49,6 +49,9 @@ class InMemory:
         """As `Store.read`."""
         return [self.whole[slice(*clamp(request, len(self.whole)))] for request in requests]
 
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 State = OpenFile | InMemory
 
@@ -58,11 +61,13 @@ def hold_object(store: Store, key: str) -> Iterator[State | None]:
     """Give one state of an object, for as long as the block runs; None if there is none."""
     if isinstance(store, LocalStore):
         opened = store.open_object(key)
-        try:
-            yield opened
-        finally:
-            if opened is not None:
-                opened.close()
+        if opened is None:
+            yield None
+            return
+        with closing(opened):
+            held = opened.held()
+        with closing(held):
+            yield held
         return
     if not opens_objects(store):
         found = store.read(key, [WHOLE])
@@ -99,7 +104,9 @@ def _answer(request: Request | RangeTable | Size, state: State) -> Buffer | int:
 
 
 def write_compact(store: Store, key: str, codec: ShardingCodec, state: State, compaction: Compaction) -> None:
-    """Replace a shard by a compact one, made of ranges of the state. The caller holds the object's lock.
+    """Replace a shard by a compact one, made of ranges of the state, which cannot be read after that.
+
+    The caller holds the object's lock.
 
     Raises
     ------
@@ -119,6 +126,7 @@ def write_compact(store: Store, key: str, codec: ShardingCodec, state: State, co
                     raise _changed(key)
             if not at_start:
                 files.write_parts(descriptor, [index])
+            state.close()  # Windows replaces no open file
         return
     chunks: list[Buffer] = [state.whole[offset : offset + nbytes] for offset, nbytes in ranges]
     parts = [index, *chunks] if at_start else [*chunks, index]

@@ -30,6 +30,11 @@ Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Told the path of an array and its bytes, gives what is told of the bytes that are done."""
 
 
+def no_bar(_path: str, _nbytes: int) -> AbstractContextManager[Callable[[int], None]]:
+    """A `Bar` for where nobody looks."""
+    return nullcontext(lambda _done: None)
+
+
 @dataclass(frozen=True, slots=True)
 class Inspection:
     """What `inspect` tells.
@@ -154,7 +159,7 @@ class Verifier:
         self._store, self._nodes = find_nodes(path_or_store)
         self._index_only = index_only
 
-    def run(self, bar: Bar = lambda _path, _nbytes: nullcontext(lambda _done: None)) -> Iterator[Finding]:
+    def run(self, bar: Bar = no_bar) -> Iterator[Finding]:
         """Give every finding; to be called once."""
         for findings in self._run(bar):
             for finding in findings:

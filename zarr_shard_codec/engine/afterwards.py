@@ -30,7 +30,10 @@ _running = 0
 
 
 def afterwards(free: Callable[[], None]) -> None:
-    """Have a call made in another thread, or never if the process ends; it raises nothing."""
+    """Have a call made soon, by another thread if there is room for it, or never if the process ends.
+
+    It raises nothing. Of more than `MOST` calls the first is made here; where no thread can be had, all are.
+    """
     _left.append(free)
     if _running < _THREADS:
         _start()

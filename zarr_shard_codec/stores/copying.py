@@ -20,9 +20,12 @@ _HAS_COPY_FILE_RANGE: Final = hasattr(os, "copy_file_range")
 _LARGEST: Final = 0x7FFFF000
 """Bytes that Linux copies in one call at most."""
 _PIECE_NBYTES: Final = 1 << 20
+"""So much is held in memory."""
 _POPULATE: Final[int | None] = getattr(mmap, "MAP_POPULATE", None)
 _WORTH_A_MAP: Final = 1 << 19
+"""Bytes that are sooner mapped and written than copied in parts of pages."""
 _MAPPED_NBYTES: Final = 1 << 22
+"""So much is mapped at once."""
 _WORTH_A_CALL: Final = 1 << 16
 """Bytes that the kernel copies sooner between two files than they are read, and written with others."""
 

@@ -37,7 +37,7 @@ _SMALL: Final = 8 << 10
 """Up to so many bytes Python's own are as fast. NumPy's memory may be written to, so that whoever wants to
 keep an uncompressed chunk need not copy it."""
 
-_NO_LINKS: Final = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
+NO_LINKS: Final = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
 """What systems answer where the file system has no hard links."""
 
 _position = threading.Lock()
@@ -210,7 +210,7 @@ def put_new(source: str, target: str) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         return _put_new_without_links(source, target)
     return True

@@ -5,7 +5,6 @@ Owns the name, which no reader takes for a chunk, and how the bytes get there.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 from itertools import count
@@ -13,13 +12,12 @@ from typing import Final
 
 from zarr_shard_codec.core.ranges import WHOLE
 from zarr_shard_codec.errors import StoreError
+from zarr_shard_codec.stores import files
 from zarr_shard_codec.stores.copying import append_range
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.protocols import Store
 
 _KEPT: Final = re.compile(r".*\.zsc-damaged-[1-9][0-9]*", re.DOTALL)
-_NO_LINKS: Final = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
-"""What systems answer where the file system has no hard links."""
 
 
 def is_kept(key: str) -> bool:
@@ -36,7 +34,7 @@ def keep_original(store: Store, key: str) -> str:
     Raises
     ------
     StoreError
-        `store_failure`; `not_found`: the object was deleted meanwhile.
+        `store_failure`; `not_found`, `object_changed`: the object was deleted, or cut short, meanwhile.
     """
     for n in count(1):
         name = f"{key}.zsc-damaged-{n}"
@@ -54,7 +52,7 @@ def _keep_file(store: LocalStore, key: str, name: str) -> bool:
     except FileNotFoundError:
         raise _gone(key) from None
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in files.NO_LINKS:
             failure = StoreError("store_failure", f"cannot link {target}: {error.strerror}", key=name)
             failure.errno = error.errno
             raise failure from error
@@ -70,7 +68,8 @@ def _copy_file(store: LocalStore, key: str, name: str) -> bool:
         raise _gone(key)
     try:
         with store.atomic_writer(name) as descriptor:
-            append_range(opened.descriptor, descriptor, 0, opened.nbytes)
+            if append_range(opened.descriptor, descriptor, 0, opened.nbytes) < opened.nbytes:
+                raise StoreError("object_changed", "the object was cut short meanwhile", key=key)
     finally:
         opened.close()
     return True

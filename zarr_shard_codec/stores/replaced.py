@@ -19,7 +19,7 @@ _LONG_TO_FREE: Final = 256 << 10
 
 
 class Space:
-    """What a file takes up, until this is closed or nobody refers to it: in any thread, once.
+    """What a file takes up, until this is closed or nobody refers to it: by any thread, and by one at a time.
 
     Parameters
     ----------
@@ -40,7 +40,9 @@ class Space:
             with suppress(OSError):  # then it is for the system to do
                 os.close(descriptor)
 
-    __del__ = close
+    def __del__(self) -> None:
+        if os is not None and suppress is not None:  # else the process ends, and they were taken away
+            self.close()
 
 
 _held: Final[WeakSet[Space]] = WeakSet()
