@@ -12,6 +12,7 @@ import re
 import time
 from contextlib import suppress
 from typing import Final
+from weakref import WeakSet
 
 from zarr_shard_codec.stores import files
 
@@ -46,6 +47,7 @@ class TemporaryFile:
             files.make_folders(folder, durable=durable)
             self.descriptor = files.create_exclusively(self.name)
         self._open = self._named = True
+        _files.add(self)
         _claim(self.descriptor)
 
     def finish(self) -> None:
@@ -66,6 +68,12 @@ class TemporaryFile:
             self._open = False
             os.close(self.descriptor)
 
+    def disown(self) -> None:
+        """Have nothing to do with it any more: it is another process's."""
+        self.close()
+        self._named = False
+        self.descriptor = -1
+
     def remove(self) -> None:
         """Close it, and remove it if it still has the name that it was made with."""
         try:
@@ -74,6 +82,19 @@ class TemporaryFile:
             if self._named:
                 with suppress(FileNotFoundError):
                     os.unlink(self.name)
+
+
+_files: Final[WeakSet[TemporaryFile]] = WeakSet()
+
+
+def _disown_inherited() -> None:
+    # A forked child that kept them open would keep them locked beyond the writer's death.
+    for file in list(_files):
+        file.disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_inherited)
 
 
 def _claim(descriptor: int) -> None:
