@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -13,15 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import zarr_shard_codec as zsc
 from zarr_shard_codec.core.ranges import WHOLE
 from zarr_shard_codec.engine import pool
 from zarr_shard_codec.engine.pool import working_pool
 from zarr_shard_codec.engine.run import ReadTask, ahead, read_objects, share
 from zarr_shard_codec.engine.writing import WriteTask, write_objects
 from zarr_shard_codec.errors import CorruptShardError, StoreError
-from zarr_shard_codec.stores.local import LocalStore
-from zarr_shard_codec.stores.memory import HeldBytes, MemoryStore
+from zarr_shard_codec.stores.memory import MemoryStore
 
 MIB = 1 << 20
 N_THREADS = 2
@@ -417,95 +412,3 @@ def test_ahead_whose_items_fail_leaves_nothing_running():
     before = begun.now
     time.sleep(0.1)
     assert begun.now == before
-
-
-def test_a_write_that_fails_is_over(tmp_path, monkeypatch):
-    """A shard that is being put while a later one turns out to be broken is there before the error is."""
-    array = zsc.create(
-        tmp_path, shape=(4 * 2048, 1024), dtype="u2", shard_shape=(2048, 1024), inner_chunk_shape=(64, 64)
-    )
-    array[...] = 1
-    shard = tmp_path / array.shard_key((3, 0))
-    shard.write_bytes(shard.read_bytes()[:-1])
-    put = LocalStore._put
-
-    def slowly(self, file):
-        time.sleep(0.1)
-        put(self, file)
-
-    monkeypatch.setattr(LocalStore, "_put", slowly)
-    with pytest.raises(CorruptShardError):
-        array[:, 5:1000] = 2
-    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("c/*/*")}
-    assert len(after) == 4
-    time.sleep(0.3)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("c/*/*")} == after
-
-
-LATE = """
-import sys, threading, time
-import numpy as np
-import zarr_shard_codec as zsc
-
-array = zsc.open(sys.argv[1], mode="r+")
-if sys.argv[3] == "used":
-    array[...]
-
-def late():
-    if sys.argv[2] == "thread":
-        threading.main_thread().join()
-        time.sleep(0.1)
-    array[...] = 7
-    assert (array[...] == 7).all()
-    print("good")
-
-if sys.argv[2] == "thread":
-    threading.Thread(target=late).start()
-else:
-    import atexit
-    atexit.register(late)
-"""
-
-
-@pytest.mark.parametrize("pools", ["used", "new"])
-@pytest.mark.parametrize("when", ["thread", "atexit"])
-def test_large_reads_and_writes_at_the_end_of_a_process(tmp_path, when, pools):
-    """No pool takes anything any more once the main thread has ended; the values are read and written."""
-    array = zsc.create(
-        tmp_path, shape=(4 * 512, 512), dtype="u4", shard_shape=(512, 512), inner_chunk_shape=(64, 64)
-    )
-    array[...] = np.arange(512, dtype="u4")
-    run = subprocess.run(
-        [sys.executable, "-c", LATE, tmp_path, when, pools], check=True, capture_output=True, text=True
-    )
-    assert (run.stdout, run.stderr) == ("good\n", "")
-    assert (array[...] == 7).all()
-
-
-def test_an_asynchronous_read_reads_again_what_was_being_changed():
-    """A broken chunk of a store whose objects can be written into is an error, never what memory held."""
-
-    class Store(MemoryStore):
-        async def read_async(self, key, requests):
-            return self.read(key, requests)
-
-        def open_object(self, key):
-            found = super().open_object(key)
-            return None if found is None else Held(found.version)
-
-        def patch(self, key, patch, version):
-            raise NotImplementedError
-
-    class Held(HeldBytes):
-        async def read_async(self, requests):
-            return self.read(requests)
-
-    store = Store()
-    array = zsc.create(store, shape=(64,), dtype="u2", shard_shape=(64,), inner_chunk_shape=(32,))
-    array[...] = np.arange(1, 65)
-    (key,) = (info.key for info in store.list("") if info.key.startswith("c"))
-    store.write(key, [b"\xff" * 16, store.read(key, [WHOLE])[0][16:]])
-    with pytest.raises(CorruptShardError):
-        array[...]
-    with pytest.raises(CorruptShardError):
-        asyncio.run(zsc.open(store).read())

@@ -17,7 +17,7 @@ from zarr_shard_codec.core.ranges import WHOLE, ByteRange, Suffix
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores import files
 from zarr_shard_codec.stores.local import LocalStore
-from zarr_shard_codec.stores.temporary import is_abandoned, is_temporary
+from zarr_shard_codec.stores.temporary import is_temporary
 
 
 @pytest.fixture
@@ -393,38 +393,3 @@ def test_memory_is_taken_for_bytes_that_exist(tmp_path):
     store = LocalStore(tmp_path)
     store.write("k", [b"123"])
     assert store.read("k", [ByteRange(1, 2**62), Suffix(2**62)] * 1000) == [b"23", b"123"] * 1000
-
-
-FORKING_WRITER = """
-import os, sys, time
-from zarr_shard_codec.stores.local import LocalStore
-
-store = LocalStore(sys.argv[1])
-with store.atomic_writer("k") as descriptor:
-    child = os.fork()
-    if child:
-        print(child, flush=True)
-    else:
-        os.close(1)
-    time.sleep(60)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_child_does_not_keep_a_temporary_file(tmp_path):
-    """Its writer is dead, and that can be seen while the child lives on; nor does the child remove it."""
-    command = [sys.executable, "-c", FORKING_WRITER, tmp_path]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
-        child = int(writer.stdout.readline())
-        (file,) = tmp_path.glob(".zsc-tmp-*")
-        assert not is_abandoned(str(file))
-        writer.kill()
-    try:
-        for _ in range(1000):  # the child may not have come to itself yet
-            if is_abandoned(str(file)):
-                break
-            time.sleep(0.01)
-        else:
-            pytest.fail("the child keeps the file")
-    finally:
-        os.kill(child, signal.SIGTERM)
