@@ -56,7 +56,7 @@ def append_parts(target: int, parts: Sequence[Part]) -> None:
 
 def append_range(source: int, target: int, offset: int, nbytes: int) -> int:
     """Append up to so many bytes of one file to another; returns how many: fewer where the source ends."""
-    copy = _in_kernel if _in_step(source, target, offset) or nbytes < _WORTH_A_MAP else _mapped
+    copy = _in_kernel if nbytes < _WORTH_A_MAP or _in_step(source, target, offset) else _mapped
     done = copy(source, target, offset, nbytes)
     return done if done == nbytes else done + _by_hand(source, target, offset + done, nbytes - done)
 
