@@ -47,15 +47,20 @@ class Interrupt:
 
 def interrupted(write, at):
     """The error that a write ends with if it is interrupted at that place; None if it has fewer."""
-    interrupt, before = Interrupt(at), sys.gettrace()
-    try:
-        sys.settrace(interrupt)
-        write()
-    except KeyboardInterrupt as error:
-        return error
-    finally:
-        sys.settrace(before)
-    return None
+    errors = []
+
+    def trace():
+        sys.settrace(Interrupt(at))
+        try:
+            write()
+        except KeyboardInterrupt as error:
+            errors.append(error)
+
+    # In a thread of its own: whatever this leaves in the interpreter ends with it.
+    thread = threading.Thread(target=trace)
+    thread.start()
+    thread.join()
+    return errors[0] if errors else None
 
 
 @pytest.mark.parametrize("kind", ["local", "append", "memory"])

@@ -12,7 +12,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from typing import Any, Final, Literal, Self
 from weakref import WeakValueDictionary
 
@@ -134,14 +134,14 @@ class _Turn:
 
     def __init__(self, lock: threading.Lock) -> None:
         self._lock = lock
-        self._taken: list[threading.Lock] = []
+        self._taken: list[Any] = [None]  # where taking it back ends
 
     def take(self) -> None:
         # In one call, as Ctrl-C can come between two: either it is not taken, or it is noted that it is.
         self._taken.extend(filter(_LockType.acquire, [self._lock]))
 
     def let_go(self) -> None:
-        with suppress(IndexError):  # there is no more than one, and perhaps none
+        if len(self._taken) > 1:
             deque(map(_LockType.release, iter(self._taken.pop, None)), maxlen=0)
 
 
