@@ -13,6 +13,8 @@ import pytest
 import zarr_shard_codec as zsc
 from zarr_shard_codec.core.ranges import WHOLE
 from zarr_shard_codec.engine import pool
+from zarr_shard_codec.engine.pool import working_pool
+from zarr_shard_codec.engine.run import ahead
 from zarr_shard_codec.errors import CorruptShardError
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.memory import HeldBytes, MemoryStore
@@ -22,6 +24,28 @@ from zarr_shard_codec.stores.memory import HeldBytes, MemoryStore
 def two_threads(monkeypatch):
     """Two threads, however many cores there are."""
     monkeypatch.setenv(pool.THREADS_VARIABLE, "2")
+
+
+def test_ahead_whose_items_fail_leaves_nothing_running():
+    """What came before the item that could not be had is waited for, and no more of it begins."""
+    running, begun = [], []
+
+    def work(_):
+        begun.append(1)
+        running.append(1)
+        time.sleep(0.05)
+        running.pop()
+
+    def items():
+        yield from range(3)
+        raise KeyError("no fourth")
+
+    with pytest.raises(KeyError):
+        list(ahead(work, items(), working_pool))
+    assert running == []
+    before = len(begun)
+    time.sleep(0.1)
+    assert len(begun) == before
 
 
 def test_a_write_that_fails_is_over(tmp_path, monkeypatch):

@@ -390,25 +390,3 @@ def test_share_waits_for_what_has_begun_when_an_item_fails(broken):
     assert busy.total <= broken + 3 * N_THREADS
     time.sleep(0.03)
     assert busy.total <= broken + 3 * N_THREADS
-
-
-def test_ahead_whose_items_fail_leaves_nothing_running():
-    """What came before the item that could not be had is waited for, and no more of it begins."""
-    running, begun = Counter(), Counter()
-
-    def work(_):
-        begun.add(1)
-        running.add(1)
-        time.sleep(0.05)
-        running.add(-1)
-
-    def items():
-        yield from range(3)
-        raise KeyError("no fourth")
-
-    with pytest.raises(KeyError):
-        list(ahead(work, items(), working_pool))
-    assert running.now == 0
-    before = begun.now
-    time.sleep(0.1)
-    assert begun.now == before

@@ -93,10 +93,11 @@ class LocalStore:
         return (self._folders.get(folder) or self._find_folder(key, folder)) + name
 
     def _find_folder(self, key: str, folder: str) -> str:
-        found = os.path.realpath(self._base + folder).rstrip(os.sep) + os.sep
+        real = os.path.realpath(self._base + folder)
+        found = real.rstrip(os.sep) + os.sep
         if not found.startswith(self._base):
             raise leads_out(key, found)
-        if found == f"{self._base}{folder}{os.sep if folder else ''}" and os.path.isdir(found):
+        if real == os.path.normpath(self._base + folder) and os.path.isdir(found):
             if len(self._folders) >= _KNOWN_FOLDERS:
                 self._folders.clear()
             self._folders[folder] = found
