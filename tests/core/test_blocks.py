@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zarr_shard_codec.core.blocks import blocks, put_blocks, take_blocks
+from zarr_shard_codec.core.blocks import blocks, put_blocks, take_blocks, take_some
 
 
 @pytest.mark.parametrize("counts", [(), (5,), (1, 1), (3, 2), (1, 4, 2)])
@@ -29,6 +29,16 @@ def test_blocks_are_put_and_taken_bit_for_bit(counts, row, dtype, layout):
     assert taken.flags.c_contiguous
     assert taken.shape == expected.shape == (*counts, *part)
     assert taken.tobytes() == expected.tobytes()
+    for wanted in (
+        np.random.default_rng(1).random(counts) < 0.5,
+        np.ones(counts, bool),
+        np.zeros(counts, bool),
+    ):
+        some = take_some(whole, np.asarray(wanted))
+        assert some.flags.c_contiguous
+        assert some.dtype == whole.dtype
+        assert some.shape == expected[wanted].shape
+        assert some.tobytes() == expected[wanted].tobytes()
     target = np.empty_like(whole)
     put_blocks(expected, target)
     assert target.tobytes() == whole.tobytes()

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zarr_shard_codec.core.fill import filled, is_filled
+from zarr_shard_codec.core.blocks import blocks
+from zarr_shard_codec.core.fill import are_filled, filled, is_filled
 
 NAN_PAYLOAD = np.array(0x7FC00001, np.uint32).view(np.float32)
 FILLS = [
@@ -60,3 +61,48 @@ def test_any_strides_and_byte_order(rows, columns, value, step):
         assert is_filled(view, fill)
         view[-1, -1] = value
         assert not is_filled(view, fill)
+
+
+@pytest.mark.parametrize("fill", FILLS, ids=str)
+@pytest.mark.parametrize(
+    ("counts", "part"),
+    [
+        ((), ()),
+        ((5,), (1,)),
+        ((4,), (33,)),
+        ((1, 3), (7, 2)),
+        ((3, 2, 2), (2, 3, 5)),
+        ((2, 1, 2, 2), (1, 3, 2, 8)),
+    ],
+)
+@pytest.mark.parametrize("layout", ["C", "F", "reversed", "wide", "swapped"])
+def test_parts_are_filled_as_each_by_itself(fill, counts, part, layout):
+    """Where a bit of a part differs, wherever that is, that part alone is not filled, however elements lie."""
+    rng = np.random.default_rng(1)
+    shape = tuple(count * size for count, size in zip(counts, part, strict=True))
+    for _ in range(12):
+        whole = filled(shape, fill)
+        flat = whole.reshape(-1).view(np.uint8)
+        for at in rng.integers(0, len(flat), rng.integers(0, 4)):
+            flat[at] ^= 1 << rng.integers(0, 8)
+        if layout == "F" and shape:
+            whole = np.asfortranarray(whole)
+        elif layout == "reversed":
+            whole = whole[(slice(None, None, -1),) * len(shape)]
+        elif layout == "wide" and shape:
+            whole = np.repeat(whole, 2, axis=-1)[..., ::2]
+        elif layout == "swapped":
+            whole = whole.astype(whole.dtype.newbyteorder())
+        grid = blocks(whole, counts)
+        expected = [is_filled(grid[(*at, ...)], fill) for at in np.ndindex(*counts)]
+        found = are_filled(whole, counts, fill)
+        assert found.shape == counts
+        assert found.dtype == np.bool_
+        assert found.reshape(-1).tolist() == expected
+
+
+def test_parts_are_compared_by_value_across_byte_orders():
+    """What has the fill value's bytes in the other byte order is another value, and is kept."""
+    fill = np.array(1, "<u2")
+    block = np.repeat(np.array([256, 1, 256, 0], ">u2"), 8)
+    assert are_filled(block, (4,), fill).tolist() == [False, True, False, False]

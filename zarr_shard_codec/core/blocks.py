@@ -92,6 +92,17 @@ def take_blocks(block: np.ndarray[Any, Any], counts: Sequence[int]) -> np.ndarra
     return parts
 
 
+def take_some(
+    block: np.ndarray[Any, Any], wanted: np.ndarray[Any, np.dtype[np.bool_]]
+) -> np.ndarray[Any, Any]:
+    """As `take_blocks`, in a row, of those parts alone of which `wanted`, of the grid's shape, says so."""
+    if wanted.all():
+        parts = take_blocks(block, wanted.shape)
+        return parts.reshape(-1, *parts.shape[wanted.ndim :])
+    _, grid = _in_rows(block, blocks(block, wanted.shape))
+    return np.ascontiguousarray(grid[wanted]).view(block.dtype)
+
+
 def _in_rows(
     block: np.ndarray[Any, Any], parts: np.ndarray[Any, Any]
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

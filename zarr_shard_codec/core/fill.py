@@ -11,10 +11,14 @@ from typing import Any, Final
 
 import numpy as np
 
+from zarr_shard_codec.core import memory
+from zarr_shard_codec.core.blocks import blocks
 from zarr_shard_codec.errors import SelectionError
 
 _BLOCK_NBYTES: Final = 1 << 16
 """Bytes compared before looking whether to go on: most chunks differ within the first few."""
+_PROBES: Final = (0.0, 0.5, 1.0)
+"""How far along all axes a part is looked at first: most of those that hold more show it there."""
 
 
 def filled(shape: Sequence[int], fill_value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -51,3 +55,55 @@ def is_filled(array: np.ndarray[Any, Any], fill_value: np.ndarray[Any, Any]) -> 
         return is_filled(array[0], fill_value)
     rows = max(1, _BLOCK_NBYTES * array.shape[0] // array.nbytes)
     return all(is_filled(array[at : at + rows], fill_value) for at in range(0, array.shape[0], rows))
+
+
+def are_filled(
+    block: np.ndarray[Any, Any], counts: Sequence[int], fill_value: np.ndarray[Any, Any]
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which parts of a block `is_filled` is true of: found where they lie, as they need not be copied then.
+
+    Parameters
+    ----------
+    block
+        Equal parts side by side.
+    counts
+        How many there are along each axis.
+    fill_value
+        The fill value.
+
+    Returns
+    -------
+    ndarray
+        bool, shape `counts`.
+    """
+    if prod(counts) == 1:
+        return np.full(tuple(counts), is_filled(block, fill_value))
+    words, wanted = _in_words(block.astype(fill_value.dtype, copy=False), fill_value)
+    found = np.ones(tuple(counts), np.bool_)
+    part_shape = [size // count for size, count in zip(block.shape, counts, strict=True)]
+    for along in _PROBES:
+        *outer, last = [int((size - 1) * along) for size in part_shape]
+        place: Any = (..., *outer, last * len(wanted))
+        found &= blocks(words, counts)[place] == wanted[0]
+    if not found.any():
+        return found
+    if wanted.any():
+        repeated = np.resize(wanted, words.shape[-1])
+        words = np.bitwise_xor(words, repeated, out=memory.empty(words.shape, words.dtype))
+    # Axis by axis, so that nearly all of the work is done on whole rows.
+    for axis, count in enumerate(counts):
+        parts = words.reshape(*words.shape[:axis], count, -1, *words.shape[axis + 1 :])
+        words = np.bitwise_or.reduce(parts, axis=axis + 1)
+    found[...] = words == 0
+    return found
+
+
+def _in_words(
+    block: np.ndarray[Any, Any], fill_value: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """See elements, along the last axis, as unsigned integers, one or several each; and the fill value."""
+    nbytes = block.itemsize
+    word = next(size for size in (8, 4, 2, 1) if nbytes % size == 0)
+    if nbytes > word and block.strides[-1] != nbytes:
+        block = np.ascontiguousarray(block)
+    return block.view(f"u{word}"), np.frombuffer(fill_value.tobytes(), f"u{word}")

@@ -13,8 +13,8 @@ from typing import Any, Final, Protocol, Self
 
 import numpy as np
 
-from zarr_shard_codec.core.blocks import put_grid, put_some, take_blocks
-from zarr_shard_codec.core.fill import is_filled
+from zarr_shard_codec.core.blocks import put_grid, put_some, take_some
+from zarr_shard_codec.core.fill import are_filled
 from zarr_shard_codec.core.grid import Coords
 from zarr_shard_codec.core.pieces import Parts, Pieces, Stored
 from zarr_shard_codec.core.projection import AxisProjection
@@ -252,18 +252,9 @@ class EncodeJob:
 
     def run(self) -> Encoded:
         """Encode; chunks that are all fill value are left out."""
-        spec = self.coder.spec
-        # One copy brings the chunks' elements together; fill values and codecs then see them in a row.
-        chunks = take_blocks(self.value, self.linear.shape).reshape(-1, *spec.shape)
-        linear = self.linear.reshape(-1)
-        wanted = spec.fill_value.tobytes()
-        firsts = chunks.reshape(len(chunks), -1)[:, 0].tobytes()
-        size = len(wanted)
-        maybe = [at for at in range(len(chunks)) if firsts[at * size : (at + 1) * size] == wanted]
-        empty = [at for at in maybe if is_filled(chunks[at], spec.fill_value)]
-        if empty:
-            chunks, linear = np.delete(chunks, empty, axis=0), np.delete(linear, empty)
-        return linear, self.coder.encode_many(chunks)
+        wanted = ~are_filled(self.value, self.linear.shape, self.coder.spec.fill_value)
+        # One copy brings each chunk's elements together: codecs see them in a row.
+        return self.linear[wanted], self.coder.encode_many(take_some(self.value, wanted))
 
 
 @dataclass(frozen=True, slots=True)
