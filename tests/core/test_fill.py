@@ -77,7 +77,7 @@ def test_any_strides_and_byte_order(rows, columns, value, step):
 )
 @pytest.mark.parametrize("layout", ["C", "F", "reversed", "wide", "swapped"])
 def test_parts_are_filled_as_each_by_itself(fill, counts, part, layout):
-    """Where a bit of a part differs, wherever that is, that part alone is not filled, however elements lie."""
+    """Where a bit of a part differs, wherever it is, that part alone is not filled, however elements lie."""
     rng = np.random.default_rng(1)
     shape = tuple(count * size for count, size in zip(counts, part, strict=True))
     for _ in range(12):
