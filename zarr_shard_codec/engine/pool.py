@@ -10,7 +10,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from zarr_shard_codec.errors import UsageError
 
@@ -58,24 +58,49 @@ def waiting_pool() -> ThreadPoolExecutor:
 
 
 def submit(pool: Callable[[], ThreadPoolExecutor], function: Callable[[], T]) -> Future[T]:
-    """Have a pool do something; it is done here and now once the main thread has ended.
+    """Have a pool do something; it is done here and now where no thread can be had.
 
-    Pools are not made then, and take nothing; but other threads, and what was registered to be done at exit,
-    go on.
+    So it is once the main thread has ended: pools are not made then, and take nothing; but other threads, and
+    what was registered to be done at exit, go on. If this raises, it is not done, or no longer under way.
     """
-    from concurrent.futures import Future
+    from concurrent.futures import wait
 
+    work = _Work(function)
     try:
-        return pool().submit(function)
-    except RuntimeError as error:
-        if "shutdown" not in str(error):  # no thread can be started, and the pool may do it all the same
-            raise
-    done: Future[T] = Future()
-    try:
-        done.set_result(function())
-    except BaseException as error:  # noqa: BLE001 - as a thread of the pool does
-        done.set_exception(error)
-    return done
+        pool().submit(work.run)
+    except RuntimeError:
+        work.run()
+    except BaseException:  # Ctrl-C, perhaps after the pool has taken it
+        if not work.done.cancel():
+            wait([work.done])
+        raise
+    return work.done
+
+
+class _Work(Generic[T]):
+    """What is done once, whoever begins: a pool that fails to start a thread has taken it all the same.
+
+    Attributes
+    ----------
+    done
+        Its result.
+    """
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        from concurrent.futures import Future
+
+        self.done: Future[T] = Future()
+        self._function = function
+        self._unbegun = threading.Lock()
+
+    def run(self) -> None:
+        if not (self._unbegun.acquire(blocking=False) and self.done.set_running_or_notify_cancel()):
+            return
+        try:
+            self.done.set_result(self._function())
+        except BaseException as error:  # noqa: BLE001 - the caller's, who asks for the result
+            self.done.set_exception(error)
+            del self  # the error's traceback holds this frame
 
 
 def _pool(name: str, size: Callable[[], int]) -> ThreadPoolExecutor:

@@ -306,7 +306,8 @@ def ahead(
         # Whatever asking for an item raises, those before it are known here by then.
         running.extend(submit(pool, partial(function, item)) for item in chain(first, more))
         while running:
-            result = running.popleft().result()
+            result = running[0].result()  # it stays: Ctrl-C ends this wait, and the last one is for it, too
+            running.popleft()
             running.extend(submit(pool, partial(function, item)) for item in islice(rest, 1))
             yield result
     finally:
