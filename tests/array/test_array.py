@@ -326,3 +326,23 @@ def test_arguments_of_the_wrong_kind_are_usage_errors():
             zsc.create(MemoryStore(), **{**good, **wrong})
     with pytest.raises(zsc.UsageError):
         zsc.create(MemoryStore(), **good).codec.encode([1] * 64)
+
+
+@pytest.mark.parametrize("size", [2**53 - 1, 2**53 + 1, 2**62])
+def test_strides_over_an_axis_longer_than_floats_count(size):
+    """Every element that is wanted is read, and every one that is set is written."""
+    array = zsc.create(
+        MemoryStore(), shape=(size,), dtype="u8", shard_shape=(1024,), inner_chunk_shape=(512,)
+    )
+    step = size - 1
+    array[::step] = [7, 8]
+    assert array[::step].tolist() == [7, 8]
+    assert [int(array[0]), int(array[step])] == [7, 8]
+
+
+def test_an_object_that_is_no_array_is_refused_as_a_value():
+    """Also where it comes in an array with an axis too many."""
+    array = _create(MemoryStore())
+    with pytest.raises(zsc.UsageError) as caught:
+        array[0, 0] = np.array([5], dtype=object)
+    assert caught.value.reason == "value_type_mismatch"

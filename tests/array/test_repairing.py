@@ -346,3 +346,33 @@ def test_an_unknown_order_is_refused():
     """Before anything is looked at."""
     with pytest.raises(UsageError):
         zsc.repair(MemoryStore(), order="spiral")
+
+
+def test_a_shard_without_hope_holds_up_none_that_come_after_it(tmp_path):
+    """The first is too short for an index; of the second only the index's checksum is wrong."""
+    array = zsc.create(tmp_path, shape=(8, 16), dtype="u2", shard_shape=(8, 8), inner_chunk_shape=(2, 2))
+    array[...] = np.arange(1, 129).reshape(8, 16)
+    os.truncate(tmp_path / "c/0/0", 3)
+    _flip_last_byte(tmp_path / "c/0/1")
+    report = zsc.repair(tmp_path, apply=True)
+    assert [(repair.action, repair.key) for repair in report.repairs] == [("rebuild_index", "c/0/1")]
+    assert {finding.key for finding in report.findings} == {"c/0/0"}
+    assert zsc.open(tmp_path)[:, 8:].tolist() == np.arange(1, 129).reshape(8, 16)[:, 8:].tolist()
+
+
+def test_what_is_repaired_is_what_was_announced(tmp_path):
+    """A shard that was just mended proves nothing of the order of others: it is no witness in a dry run."""
+    array = zsc.create(tmp_path, shape=(8, 32), dtype="u2", shard_shape=(8, 16), inner_chunk_shape=(2, 4))
+    array[...] = np.random.default_rng(0).integers(0, 9999, (8, 32))
+    _flip_last_byte(tmp_path / "c/0/0")
+    broken = bytearray((tmp_path / "c/0/1").read_bytes())
+    broken[-260 : -4 - 48] = bytes(208)
+    (tmp_path / "c/0/1").write_bytes(broken)
+    announced = zsc.repair(tmp_path).repairs
+    assert [repair.key for repair in zsc.repair(tmp_path, apply=True).repairs] == [r.key for r in announced]
+
+
+def _flip_last_byte(path):
+    broken = bytearray(path.read_bytes())
+    broken[-1] ^= 1
+    path.write_bytes(broken)

@@ -329,3 +329,23 @@ def test_memory_does_not_grow_with_the_shard(tmp_path):
     assert int(done.stdout) < 25 << 20
     assert (tmp_path / "a/c/0/0").stat().st_size > 64 * 4 << 20
     assert zsc.open(tmp_path / "a")[63, 5] > 0
+
+
+@pytest.mark.parametrize("coords", [(1.0, 0.0), np.array([4, 0]) / 4, ("1", 0), None, "10"])
+def test_coordinates_of_a_shard_are_integers(coords):
+    """A float that is whole names another key, which nobody reads."""
+    array = zsc.create(MemoryStore(), shape=(4, 4), dtype="i4", shard_shape=(2, 2), inner_chunk_shape=(1, 1))
+    with pytest.raises(SelectionError) as caught:
+        array.shard_writer(coords)
+    assert caught.value.reason == "selection_invalid"
+    with array.shard_writer(np.array([1, 0])) as writer:
+        writer[0, 0] = 7
+    assert array[2, 0] == 7
+
+
+def test_one_integer_names_a_shard_of_an_array_with_one_axis():
+    """As it names an inner chunk of it."""
+    array = zsc.create(MemoryStore(), shape=(4,), dtype="i4", shard_shape=(2,), inner_chunk_shape=(1,))
+    with array.shard_writer(1) as writer:
+        writer[0] = 7
+    assert array[...].tolist() == [0, 0, 7, 0]

@@ -121,3 +121,15 @@ def test_damage_never_crashes_the_library(build_codec, cname, shuffle):
         except CorruptShardError:
             continue
         assert len(decoded) <= len(TEXT)
+
+
+@pytest.mark.parametrize("changed", [{2: 0x42, 3: 0}, {2: 0x42, 8: 0, 9: 0, 10: 0, 11: 0}])
+def test_stored_data_that_call_themselves_snappy_are_damage(build_codec, changed):
+    """Twelve bits of a stored container can make it one of Snappy without elements, or without blocks."""
+    codec = build_codec("blosc", {"cname": "lz4", "shuffle": "noshuffle", "typesize": 1})
+    broken = bytearray(codec.encode(random.Random(0).randbytes(64)))
+    assert broken[2] & 2
+    for at, byte in changed.items():
+        broken[at] = byte
+    with pytest.raises(CorruptShardError):
+        codec.decode(bytes(broken), max_nbytes=64)

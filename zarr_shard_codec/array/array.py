@@ -25,7 +25,7 @@ from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.grid import ChunkOrder, Coords, each_coords, grid_counts
 from zarr_shard_codec.core.patching import Append, Overwrite
 from zarr_shard_codec.core.plans import Plan, bounds_of
-from zarr_shard_codec.core.selection import Box, new_block, parse_selection
+from zarr_shard_codec.core.selection import Box, as_coords, new_block, parse_selection
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.known_chunks import KnownChunks
 from zarr_shard_codec.engine.known_shards import KnownShards
@@ -317,12 +317,13 @@ class ShardedArray:
         UsageError
             `read_only`; `invalid_argument`: the array has no shards, or codecs around them.
         SelectionError
-            `selection_out_of_bounds`: there is no such shard.
+            `selection_out_of_bounds`: there is no such shard; `selection_invalid`: these are no integers.
         """
         from zarr_shard_codec.array.shard_writer import ShardWriter
 
         self._require_writable()
-        coords, counts = tuple(shard_coords), grid_counts(self.shape, self.shard_shape)
+        coords = as_coords(shard_coords, "a shard")
+        counts = grid_counts(self.shape, self.shard_shape)
         if len(coords) != len(counts) or not all(0 <= at < n for at, n in zip(coords, counts, strict=True)):
             raise SelectionError("selection_out_of_bounds", f"no shard {coords} among {counts}")
         bounds = bounds_of(coords, self.shard_shape, self.shape)

@@ -13,7 +13,7 @@ from typing import Any
 
 from zarr_shard_codec.array.array import ShardedArray
 from zarr_shard_codec.array.inventory import StoredObject, take_inventory
-from zarr_shard_codec.array.rewriting import ask, hold_object, write_compact
+from zarr_shard_codec.array.rewriting import ask, delete_empty, hold_object, write_compact
 from zarr_shard_codec.array.surveys import Bar, broken_nodes, find_nodes, no_bar
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.compaction import compact_index
@@ -212,9 +212,8 @@ def _compact_shard(
         except CorruptShardError as error:
             return _Shard(before, before, rewritten=False, findings=_findings(error, key))
         if not len(index.present):
-            if not dry_run:
-                store.delete(key)
-            return _Shard(before, None, rewritten=False)
+            gone = dry_run or delete_empty(store, key, state)
+            return _Shard(before, None if gone else before, rewritten=False)
         first_offset = codec.index_nbytes if codec.index_location == "start" else 0
         compaction = compact_index(index, first_offset=first_offset, order=order)
         after = compaction.nbytes + codec.index_nbytes

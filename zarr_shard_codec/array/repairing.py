@@ -19,7 +19,7 @@ from zarr_shard_codec.array.array import ShardedArray
 from zarr_shard_codec.array.health import verify_array
 from zarr_shard_codec.array.inventory import Inventory, StoredObject, strays_between, take_inventory
 from zarr_shard_codec.array.mending import INDEX_REASONS, Action, mend_shard
-from zarr_shard_codec.array.rewriting import hold_object, write_compact
+from zarr_shard_codec.array.rewriting import delete_empty, hold_object, write_compact
 from zarr_shard_codec.array.surveys import Bar, broken_nodes, find_nodes, no_bar
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.compaction import compact_index
@@ -212,12 +212,13 @@ class Repairer:
                     else:
                         yield from self._clear(finding)
                 advance(checked.nbytes)
-        for stored in inventory.objects:
-            if stored.key in damaged:
-                yield from self._repair_shard(array, stored, inventory, damaged)
-                del damaged[stored.key]
-        for findings in damaged.values():
-            yield from findings
+        there = [stored for stored in inventory.objects if stored.key in damaged]
+        for stored in there:
+            yield from self._repair_shard(array, stored, inventory, damaged)
+        gone = damaged.keys() - {stored.key for stored in there}
+        for key, findings in damaged.items():
+            if key in gone:
+                yield from findings
 
     def _repair_shard(
         self,
@@ -251,11 +252,8 @@ class Repairer:
                     kept = keep_original(array.store, key)
                     first_offset = codec.index_nbytes if codec.index_location == "start" else 0
                     compaction = compact_index(mending.index, first_offset=first_offset, order=None)
-                    if len(mending.index.present):
+                    if len(mending.index.present) or not delete_empty(array.store, key, state):
                         write_compact(array.store, key, codec, state, compaction)
-                    else:
-                        state.close()  # Windows deletes no open file
-                        array.store.delete(key)
         for step in mending.steps:
             yield Repair(step.action, step.message, key, step.inner_chunk, kept)
         yield from (finding.at(key) for finding in mending.left)
@@ -272,7 +270,7 @@ class Repairer:
             return {self._order: inf}
         support: dict[ChunkOrder, float] = {"lexicographic": 0.0, "morton": 0.0}
         for stored in inventory.objects:
-            if stored.key in damaged or not support:
+            if stored.key in damaged or stored.nbytes < codec.index_nbytes or not support:
                 continue
             lies = index_request(codec.index_location, codec.index_nbytes, ByteRange(0, stored.nbytes))
             answer = array.store.read(stored.key, [lies])

@@ -20,7 +20,13 @@ from zarr_shard_codec.stores import files
 from zarr_shard_codec.stores.copying import append_range
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.open_file import OpenFile
-from zarr_shard_codec.stores.protocols import Store, Version, opens_objects, writes_conditionally
+from zarr_shard_codec.stores.protocols import (
+    Store,
+    Version,
+    deletes_conditionally,
+    opens_objects,
+    writes_conditionally,
+)
 
 T = TypeVar("T")
 
@@ -101,6 +107,28 @@ def _answer(request: Request | RangeTable | Size, state: State) -> Buffer | int:
         return state.nbytes
     assert not isinstance(request, RangeTable)  # of chunks, which no rewrite decodes
     return state.read([request])[0]
+
+
+def delete_empty(store: Store, key: str, state: State) -> bool:
+    """Remove a shard that holds nothing, as it was seen; whether it is gone.
+
+    The caller holds the object's lock. A store that has none may have another writer's inner chunks there by
+    now: it removes the object if it still is in this state, or, where it cannot tell, not at all.
+
+    Raises
+    ------
+    StoreError
+        `object_changed`: another writer was faster.
+    """
+    if isinstance(state, InMemory) and state.version is not None and writes_conditionally(store):
+        if not deletes_conditionally(store):
+            return False
+        if not store.delete_if(key, state.version):
+            raise _changed(key)
+        return True
+    state.close()  # Windows deletes no open file
+    store.delete(key)
+    return True
 
 
 def write_compact(store: Store, key: str, codec: ShardingCodec, state: State, compaction: Compaction) -> None:

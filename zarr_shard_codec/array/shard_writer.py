@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import ExitStack
-from operator import index
 from typing import Any, NoReturn, Self
 
 import numpy as np
@@ -24,7 +23,7 @@ from zarr_shard_codec.core.index import EMPTY, ShardIndex
 from zarr_shard_codec.core.jobs import Bounds
 from zarr_shard_codec.core.plans import bounds_of
 from zarr_shard_codec.core.ranges import Buffer
-from zarr_shard_codec.core.selection import parse_selection
+from zarr_shard_codec.core.selection import as_coords, parse_selection
 from zarr_shard_codec.engine.locks import Locking, Locks
 from zarr_shard_codec.errors import SelectionError, StoreError, UsageError
 from zarr_shard_codec.stores import files
@@ -174,13 +173,7 @@ class ShardWriter:
         raise error
 
     def _checked(self, inner_coords: Any) -> Coords:
-        given = inner_coords if isinstance(inner_coords, tuple) else (inner_coords,)
-        try:
-            coords = tuple(map(index, given))
-        except TypeError:
-            raise SelectionError(
-                "selection_invalid", f"expected coordinates of an inner chunk, found {inner_coords!r:.80}"
-            ) from None
+        coords = as_coords(inner_coords, "an inner chunk")
         inside = grid_counts(self._bounds, self._inner_shape)
         if len(coords) != len(inside) or not all(0 <= at < n for at, n in zip(coords, inside, strict=True)):
             raise SelectionError(

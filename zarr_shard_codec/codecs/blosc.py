@@ -136,7 +136,8 @@ class BloscCodec:
         try:
             _library().decompress(encoded, decoded)
         except (RuntimeError, ValueError) as error:
-            if encoded[2] >> 5 == SNAPPY and "snappy" not in _compressors():
+            flags = encoded[2]
+            if flags >> 5 == SNAPPY and not flags & STORED and "snappy" not in _compressors():
                 return blosc_snappy.decode(self.name, encoded)
             raise undecodable(self.name, str(error)) from error
         return decoded

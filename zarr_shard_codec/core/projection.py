@@ -138,7 +138,8 @@ def _project(wanted: range | Picks, size: int) -> AxisProjection:
     elif wanted.step <= size or len(wanted) == 1:
         chunks = range(wanted[0] // size, wanted[-1] // size + 1)
     else:  # some chunks lie between two wanted indices
-        chunks = np.arange(wanted.start, wanted[-1] + 1, wanted.step) // size
+        # Integers throughout: `np.arange(start, stop, step)` counts in floating point, and loses the last.
+        chunks = (wanted.start + wanted.step * np.arange(len(wanted))) // size
     return AxisProjection(wanted, size, chunks)
 
 

@@ -62,6 +62,25 @@ def as_index(wanted: range | Picks, low: int = 0) -> Any:
     return slice(wanted.start - low, wanted.stop - low, wanted.step)
 
 
+def as_coords(given: Any, what: str) -> tuple[int, ...]:
+    """Take coordinates in a grid: a sequence of integers, or one for an axis alone.
+
+    Raises
+    ------
+    SelectionError
+        `selection_invalid`: they are anything else. A float that is whole would be another key.
+    """
+    try:
+        return (as_integer(given),)
+    except TypeError:
+        pass
+    try:
+        return tuple(map(as_integer, given))
+    except TypeError:
+        message = f"expected coordinates of {what}, which are integers, found {given!r:.80}"
+        raise SelectionError("selection_invalid", message) from None
+
+
 def box_index(box: Box) -> tuple[Any, ...]:
     """The box, to index a NumPy array with."""
     return tuple(map(as_index, box))
@@ -133,7 +152,7 @@ class Selection:
         if value.shape != result_shape:
             # As NumPy does: leading axes of length one may be too many, never too few.
             while value.ndim > len(result_shape) and value.shape[0] == 1:
-                value = value[0]
+                value = value.reshape(value.shape[1:])  # `value[0]` of objects is no array
             value = np.broadcast_to(value, result_shape)
         steps = self.finish[: len(self.box)]
         full = value[tuple(slice(None) if isinstance(step, slice) else np.newaxis for step in steps)]
