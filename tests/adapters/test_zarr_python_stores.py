@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 
 import fsspec
 import numpy as np
@@ -94,16 +96,38 @@ def test_only_the_hosts_own_classes_are_gone_around(tmp_path):
     assert kinds == {
         "local": OwnLocalStore,
         "obstore memory": OwnObjectStore,
-        "obstore local": OwnObjectStore,
+        "obstore local": OwnLocalStore,
     }
 
 
 def test_one_obstore_store_is_one_store_of_ours():
     """All arrays of one obstore store share ours, and with it the locks."""
     store = obstore.store.MemoryStore()
-    first, second = (own_store(StorePath(ObjectStore(store), key)) for key in ("a", "b"))
+    paths = [StorePath(ObjectStore(store), key) for key in ("a", "b")]
+    first, second = map(own_store, paths)
     assert first is second
     assert own_store(StorePath(ObjectStore(obstore.store.MemoryStore()), "a")) is not first
+
+
+def test_an_obstore_store_is_kept_no_longer_than_the_host_keeps_it():
+    """Its objects may be all there is in memory."""
+    path = StorePath(ObjectStore(obstore.store.MemoryStore()), "a")
+    seen = weakref.ref(own_store(path))
+    assert own_store(path) is own_store(path)
+    del path
+    gc.collect()
+    assert seen() is None
+
+
+def test_odd_names_in_obstores_local_files_are_left_to_obstore(tmp_path):
+    """It writes some characters of names in a way of its own."""
+    store = ObjectStore(obstore.store.LocalStore(tmp_path))
+    array = zarr.create_array(store, name="a b%#", **OPTIONS)
+    with zsc.enable():
+        ours = zarr.open_array(store, path="a b%#")
+        ours[...] = DATA
+        assert np.array_equal(ours[...], DATA)
+    assert np.array_equal(array[...], DATA)
 
 
 def test_a_part_costs_the_index_and_one_merged_range():

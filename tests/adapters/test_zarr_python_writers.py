@@ -6,12 +6,14 @@ import asyncio
 import multiprocessing
 import pickle
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import obstore
 import pytest
 import zarr
-from zarr.storage import LocalStore, MemoryStore
+from zarr.storage import LocalStore, MemoryStore, ObjectStore
 
 import zarr_shard_codec as zsc
 from zarr_shard_codec.adapters.zarr_python import ShardPipeline, chains, turns
@@ -19,7 +21,11 @@ from zarr_shard_codec.errors import UsageError
 
 SHAPE = (24, 24)
 OPTIONS = {"shape": SHAPE, "dtype": "int32", "chunks": (4, 4), "shards": (24, 24)}
-STORES = {"local": LocalStore, "memory": lambda _: MemoryStore()}
+STORES = {
+    "local": LocalStore,
+    "memory": lambda _: MemoryStore(),
+    "obstore local": lambda path: ObjectStore(obstore.store.LocalStore(path)),
+}
 
 
 @pytest.mark.parametrize("name", STORES)
@@ -157,3 +163,76 @@ def test_turns_come_in_the_order_in_which_they_were_asked_for():
     thread.join(10)
     assert inside.is_set()
     assert not turns._waiting
+
+
+def test_stores_of_one_folder_know_of_each_other(tmp_path):
+    """Threads that each open obstore's local files anew lose nothing either."""
+    with zsc.enable():
+        zarr.create_array(STORES["obstore local"](tmp_path), **OPTIONS)
+
+        def write(first):
+            _write_rows(zarr.open_array(STORES["obstore local"](tmp_path)), range(first, 24, 8))
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(write, range(8)))
+        found = zarr.open_array(STORES["obstore local"](tmp_path))[...]
+    assert np.array_equal(found[:, 0], np.arange(1, 25))
+
+
+def test_readers_never_see_two_states_of_an_object():
+    """Of a store that only the host reaches: neither while it is set, nor between index and inner chunks."""
+    old = np.arange(SHAPE[0] * SHAPE[1], dtype="int32").reshape(SHAPE) % 7 + 1
+    new = old.copy()
+    new[:12] = 0  # half of the inner chunks are gone, and the others lie elsewhere
+    done = threading.Event()
+    with zsc.enable():
+        array = zarr.create_array(MemoryStore(), **OPTIONS, compressors=None)
+        array[...] = old
+
+        def write():
+            while not done.is_set():
+                array[...] = new
+                array[...] = old
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for _ in range(400):
+                assert np.array_equal(array[13:22, 3:20], old[13:22, 3:20])
+        finally:
+            done.set()
+            writer.join()
+
+
+class SlowStore(MemoryStore):
+    """Sets objects in a thread, which goes on when the call is cancelled, as of many stores."""
+
+    pause = 0.0
+
+    async def set(self, key, value, byte_range=None):  # noqa: ARG002
+        """Wait, where nobody can be cancelled, and set it."""
+
+        def later():
+            time.sleep(self.pause)
+            self._store_dict[key] = value
+
+        await asyncio.to_thread(later)
+
+
+def test_a_cancelled_write_is_over_before_the_next_one_begins():
+    """Else it would undo that one, which was acknowledged."""
+
+    async def write(array):
+        store.pause = 0.2
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(array.async_array.setitem(slice(0, 4), 2), 0.1)
+        store.pause = 0.0
+        await array.async_array.setitem(slice(4, 8), 3)
+        await asyncio.sleep(0.3)
+
+    store = SlowStore()
+    with zsc.enable():
+        array = zarr.create_array(store, shape=(8,), shards=(8,), chunks=(2,), dtype="int32")
+        array[...] = 1
+        asyncio.run(write(array))
+        assert array[4:].tolist() == [3] * 4

@@ -154,6 +154,9 @@ async def converse_seen_async(plan: Callable[[], Plan[T]], store: AsyncStore, ke
         except ZarrShardError as error:
             if pause is None or opened is None or error.reason != "object_changed":
                 raise error.at(key=key) from error.__cause__
+        finally:
+            if opened is not None:
+                opened.close()
         await asyncio.sleep(pause)
     raise AssertionError("the last pause is None")
 

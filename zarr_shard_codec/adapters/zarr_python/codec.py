@@ -8,7 +8,9 @@ is what works without our pipeline: by the setting `codecs.sharding_indexed`, as
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,10 +35,8 @@ from zarr_shard_codec.adapters.zarr_python.writing import Write, fit, write_asyn
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.core.plans import hold
 from zarr_shard_codec.core.selection import whole_box
-from zarr_shard_codec.engine.run import read_objects
-from zarr_shard_codec.engine.run_async import read_objects_async
+from zarr_shard_codec.engine.run import ReadTask, read_objects
 from zarr_shard_codec.errors import StoreError
-from zarr_shard_codec.stores.protocols import Store
 
 
 class ShardingCodec(HostShardingCodec):
@@ -94,7 +94,7 @@ class ShardingCodec(HostShardingCodec):
             if store is None:
                 await _read_async(reading, host)
             else:
-                await asyncio.to_thread(_read_now, reading, store)
+                await asyncio.to_thread(_read_now, reading, partial(read_objects, store))
         except StoreError as error:
             if store is None or not leads_elsewhere(error):
                 raise
@@ -110,11 +110,12 @@ class ShardingCodec(HostShardingCodec):
         reading, result = found
         host_store = SyncObjects({key: byte_getter}, versions.coalescing(shard_spec.config))
         try:
-            _read_now(reading, own_store(byte_getter) or host_store)
+            store = own_store(byte_getter)
+            _read_now(reading, host_store.run if store is None else partial(read_objects, store))
         except StoreError as error:
             if not leads_elsewhere(error):
                 raise
-            _read_now(reading, host_store)
+            _read_now(reading, host_store.run)
         return None if reading.missing else shard_spec.prototype.nd_buffer.from_numpy_array(result[0])
 
     async def _encode_partial_single(
@@ -172,16 +173,16 @@ def _is_plain(value: Any, spec: Any) -> bool:
     return isinstance(value.as_ndarray_like(), np.ndarray) and not spec.config.write_empty_chunks
 
 
-def _read_now(reading: Reading, store: Store) -> None:
+def _read_now(reading: Reading, run: Callable[[list[ReadTask]], None]) -> None:
     for tasks, finish in reading.groups():
-        read_objects(store, tasks)
+        run(tasks)
         for call in finish:
             call()
 
 
 async def _read_async(reading: Reading, host: AsyncObjects) -> None:
     for tasks, finish in reading.groups():
-        await read_objects_async(host, tasks)
+        await host.run_async(tasks)
         for call in finish:
             call()
 

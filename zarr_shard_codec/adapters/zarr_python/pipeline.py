@@ -128,7 +128,7 @@ async def _run(
                 raise NeedsLoopError
             read_objects(store, tasks)
         elif store is None:
-            await read_objects_async(host, tasks)
+            await host.run_async(tasks)
         elif waits_for_network(store):
             await read_objects_async(store, tasks)
         elif small and _nobody_waits():
@@ -140,7 +140,7 @@ async def _run(
             raise
         if at_once:
             raise NeedsLoopError from None
-        await read_objects_async(host, tasks)
+        await host.run_async(tasks)
 
 
 def _is_small(selected: reading.Reading) -> bool:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import OrderedDict
+import re
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import numpy as np
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest
@@ -20,12 +22,20 @@ from zarr.storage import ObjectStore as HostObjectStore
 from zarr.storage import StorePath
 
 from zarr_shard_codec.adapters.places import local_store
+from zarr_shard_codec.adapters.zarr_python.turns import Watch, changing, name_of, turn, turn_async
 from zarr_shard_codec.core.ranges import Buffer, ByteRange, Coalescing, Request, Suffix
+from zarr_shard_codec.engine.run import ReadTask, read_objects
+from zarr_shard_codec.engine.run_async import read_objects_async
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores.protocols import ObjectInfo, Store
+from zarr_shard_codec.stores.remote_object import UnsteadyError
 
-_OBJECT_STORES: Final[OrderedDict[int, tuple[Any, Store]]] = OrderedDict()
-_MOST_OBJECT_STORES: Final = 64
+_OBJECT_STORES: Final[WeakValueDictionary[int, Store]] = WeakValueDictionary()
+"""Ours for each of obstore's, by its identity: the same for every array of it, as locks go by our store's."""
+_OF_HOSTS: Final[dict[int, tuple[weakref.ref[Any], Store]]] = {}
+"""Ours for each of the host's, by its identity: they live as long as those, and so do their caches."""
+_PLAIN: Final = re.compile("[A-Za-z0-9_./-]*")
+"""Keys that are the names of obstore's local files as they are; it writes others in ways of its own."""
 
 
 def own_store(getter: Any, *, durable: bool = False) -> Store | None:
@@ -37,7 +47,13 @@ def own_store(getter: Any, *, durable: bool = False) -> Store | None:
         local = local_store(os.fspath(getter.store.root))
         return local.made_durable() if durable else local
     if isinstance(getter, StorePath) and type(getter.store) is HostObjectStore:
-        return _object_store(getter.store.store)
+        store = getter.store.store
+        prefix = getattr(store, "prefix", None)
+        if type(store).__name__ == "LocalStore" and prefix is not None and _PLAIN.fullmatch(getter.path):
+            # The same files, and locks of them that hold across stores and processes.
+            local = local_store(os.fspath(prefix))
+            return local.made_durable() if durable else local
+        return _object_store(getter.store)
     return None
 
 
@@ -46,17 +62,18 @@ def is_local(getter: Any) -> bool:
     return isinstance(getter, StorePath) and type(getter.store) is HostLocalStore
 
 
-def _object_store(store: Any) -> Store:
-    # By identity: the same for every array of that store, as locks go by our store's.
-    found = _OBJECT_STORES.get(id(store))
-    if found is None:
-        from zarr_shard_codec.stores.object_store import ObjectStore
+def _object_store(host: Any) -> Store:
+    at = id(host)
+    known = _OF_HOSTS.get(at)
+    if known is not None and known[0]() is host:
+        return known[1]
+    from zarr_shard_codec.stores.object_store import ObjectStore
 
-        # Of threads that come at once all get the first one's.
-        found = _OBJECT_STORES.setdefault(id(store), (store, ObjectStore(store)))
-        if len(_OBJECT_STORES) > _MOST_OBJECT_STORES:
-            _OBJECT_STORES.popitem(last=False)
-    return found[1]
+    # Ours refers to obstore's, so that no other one can have its identity meanwhile. Of threads that come at
+    # once all get the first one's.
+    ours = _OBJECT_STORES.setdefault(id(host.store), ObjectStore(host.store))
+    _OF_HOSTS[at] = weakref.ref(host, lambda _: _OF_HOSTS.pop(at, None)), ours
+    return ours
 
 
 class SyncObjects:
@@ -81,11 +98,28 @@ class SyncObjects:
 
     def write(self, key: str, parts: Sequence[Buffer]) -> None:
         """Replace the object."""
-        self.getters[key].set_sync(joined(parts))
+        with changing(name_of(self.getters[key])):
+            self.getters[key].set_sync(joined(parts))
 
     def delete(self, key: str) -> None:
         """Remove the object; it need not exist."""
-        self.getters[key].delete_sync()
+        with changing(name_of(self.getters[key])):
+            self.getters[key].delete_sync()
+
+    def open_object(self, key: str) -> HostObject:
+        """Name an object whose state is to be the same in all reads, as far as this process changes it."""
+        return HostObject(self, key)
+
+    def run(self, tasks: Sequence[ReadTask]) -> None:
+        """Read objects; those that are set again and again in turn with their writers."""
+        try:
+            read_objects(self, tasks)
+        except StoreError as error:
+            if error.reason != "object_changed":
+                raise
+            for task in tasks:
+                with turn(name_of(self.getters[task.key])):
+                    read_objects(self, [task])
 
     def create(self, key: str, parts: Sequence[Buffer]) -> bool:
         """Never asked of a store of shards."""
@@ -108,6 +142,55 @@ class AsyncObjects(SyncObjects):
         getter = self.getters[key]
         asked = (getter.get(**_asking(request)) for request in requests)
         return _answers(await asyncio.gather(*asked), key)
+
+    async def run_async(self, tasks: Sequence[ReadTask]) -> None:
+        """As `run`, without holding up an event loop."""
+        try:
+            await read_objects_async(self, tasks)
+        except StoreError as error:
+            if error.reason != "object_changed":
+                raise
+            for task in tasks:
+                async with turn_async(name_of(self.getters[task.key])):
+                    await read_objects_async(self, [task])
+
+
+class HostObject:
+    """An object that the host reaches: reads that see more than one of its states fail.
+
+    Of several requests, as a single one is answered from one state. What other processes change, nobody sees.
+    """
+
+    __slots__ = ("_asked", "_key", "_objects", "_watch")
+
+    nbytes: None = None
+    identity: None = None
+    version: None = None
+
+    def __init__(self, objects: Any, key: str) -> None:
+        self._objects, self._key, self._asked = objects, key, 0
+        self._watch = Watch(name_of(objects.getters[key]))
+
+    def rely(self) -> None:
+        """There is no state that could be relied on."""
+
+    def read(self, requests: Sequence[Request]) -> list[Buffer] | None:
+        """As `Store.read`; `object_changed` if it is not what it was."""
+        return self._checked(self._objects.read(self._key, requests), len(requests))
+
+    async def read_async(self, requests: Sequence[Request]) -> list[Buffer] | None:
+        """As `read`."""
+        return self._checked(await self._objects.read_async(self._key, requests), len(requests))
+
+    def close(self) -> None:
+        """Nobody needs to know of changes any more."""
+        self._watch.end()
+
+    def _checked(self, answers: list[Buffer] | None, n_asked: int) -> list[Buffer] | None:
+        self._asked += n_asked
+        if self._asked > 1 and not self._watch.steady:
+            raise UnsteadyError(self._key)
+        return answers
 
 
 def key_of(getter: Any) -> str:

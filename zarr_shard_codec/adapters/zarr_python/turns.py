@@ -1,6 +1,7 @@
 """One writer at a time for each object that only the host can reach: threads and coroutines alike.
 
-Owns who waits for whom within this process. What the engine reaches by itself has the engine's locks.
+Owns who waits for whom within this process, and who reads what is just being set. What the engine reaches by
+itself has the engine's locks, and stores that know one state of an object from another.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ import asyncio
 import os
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
 _guard = threading.Lock()
 _waiting: Final[dict[str, deque[Future[None]]]] = {}
 """Who waits for each object that somebody is writing."""
+_changing: Final[set[str]] = set()
+"""Objects that are being set, by those whose turn it is."""
+_watches: Final[dict[str, list[Watch]]] = {}
+"""Who reads each object, and wants to know when it is set."""
 
 
 def name_of(getter: Any) -> str:
@@ -51,6 +56,58 @@ async def turn_async(name: str) -> AsyncIterator[None]:
         _pass_on(name)
 
 
+class Watch:
+    """Sees whether an object is set, or deleted, by this process while it is read.
+
+    Attributes
+    ----------
+    steady
+        Whether it was not, so far.
+    """
+
+    __slots__ = ("_name", "steady")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        with _guard:
+            self.steady = name not in _changing
+            _watches.setdefault(name, []).append(self)
+
+    def end(self) -> None:
+        """Look no longer."""
+        with _guard:
+            watches = _watches.get(self._name, [])
+            if self in watches:
+                watches.remove(self)
+            if not watches:
+                _watches.pop(self._name, None)
+
+
+@contextmanager
+def changing(name: str) -> Iterator[None]:
+    """Set an object, or delete it, within the block, for which its turn is held."""
+    with _guard:
+        _changing.add(name)
+        for watch in _watches.get(name, ()):
+            watch.steady = False
+    try:
+        yield
+    finally:
+        with _guard:
+            _changing.discard(name)
+
+
+async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await what may go on in a thread after it was cancelled: to its end, and only then be cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    finally:
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+
+
 def _ask(name: str) -> Future[None]:
     mine: Future[None] = Future()
     with _guard:
@@ -81,6 +138,8 @@ def _forget() -> None:
     global _guard  # noqa: PLW0603
     _guard = threading.Lock()
     _waiting.clear()
+    _changing.clear()
+    _watches.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -27,7 +27,7 @@ from zarr_shard_codec.adapters.zarr_python.stores import (
     leads_elsewhere,
     own_store,
 )
-from zarr_shard_codec.adapters.zarr_python.turns import name_of, turn, turn_async
+from zarr_shard_codec.adapters.zarr_python.turns import changing, name_of, to_the_end, turn, turn_async
 from zarr_shard_codec.array.write_options import WriteStrategy, check_strategy
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.core.fill import filled
@@ -190,7 +190,8 @@ async def write_async(writes: Sequence[Write], settings: WriteSettings, concurre
             update = await converse_async(one.plan, host, one.key)
             assert isinstance(update, Update)
             parts = await asyncio.get_running_loop().run_in_executor(working_pool(), update.run)
-            await (one.setter.delete() if parts is None else one.setter.set(joined(parts)))
+            with changing(name_of(one.setter)):
+                await to_the_end(one.setter.delete() if parts is None else one.setter.set(joined(parts)))
 
     await asyncio.gather(*map(write_one, writes))
 
