@@ -212,12 +212,13 @@ class Repairer:
                     else:
                         yield from self._clear(finding)
                 advance(checked.nbytes)
-        there = [stored for stored in inventory.objects if stored.key in damaged]
-        for stored in there:
-            yield from self._repair_shard(array, stored, inventory, damaged)
-        gone = damaged.keys() - {stored.key for stored in there}
+        handled: set[str] = set()  # and still no witness of what others should be
+        for stored in inventory.objects:
+            if stored.key in damaged:
+                yield from self._repair_shard(array, stored, inventory, damaged)
+                handled.add(stored.key)
         for key, findings in damaged.items():
-            if key in gone:
+            if key not in handled:
                 yield from findings
 
     def _repair_shard(

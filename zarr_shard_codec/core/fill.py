@@ -79,12 +79,13 @@ def are_filled(
     if prod(counts) == 1:
         return np.full(tuple(counts), is_filled(block, fill_value))
     words, wanted = _in_words(block.astype(fill_value.dtype, copy=False), fill_value)
+    grid = blocks(words, counts)
     found = np.ones(tuple(counts), np.bool_)
     part_shape = [size // count for size, count in zip(block.shape, counts, strict=True)]
     for along in _PROBES:
         *outer, last = [int((size - 1) * along) for size in part_shape]
         place: Any = (..., *outer, last * len(wanted))
-        found &= blocks(words, counts)[place] == wanted[0]
+        found &= grid[place] == wanted[0]
     if not found.any():
         return found
     if wanted.any():

@@ -247,7 +247,8 @@ def _tidy(indices: Array) -> _Along:
     step = 1 if len(indices) == 1 else int(indices[1]) - first
     if step < 1 or last - first != step * (len(indices) - 1):
         return indices
-    if indices.tobytes() != np.arange(first, last + 1, step).tobytes():
+    # Not `np.arange(first, last + 1, step)`, which counts in floating point.
+    if indices.tobytes() != (first + step * np.arange(len(indices))).tobytes():
         return indices
     return range(first, last + 1, step)
 

@@ -43,23 +43,30 @@ def own_store(getter: Any, *, durable: bool = False) -> Store | None:
 
     Only for exactly the host's classes: whoever derives from one may have changed what reading means.
     """
-    if is_local(getter):
-        local = local_store(os.fspath(getter.store.root))
+    if not isinstance(getter, StorePath):
+        return None
+    folder = _folder_of(getter)
+    if folder is not None:
+        local = local_store(os.fspath(folder))
         return local.made_durable() if durable else local
-    if isinstance(getter, StorePath) and type(getter.store) is HostObjectStore:
-        store = getter.store.store
-        prefix = getattr(store, "prefix", None)
-        if type(store).__name__ == "LocalStore" and prefix is not None and _PLAIN.fullmatch(getter.path):
-            # The same files, and locks of them that hold across stores and processes.
-            local = local_store(os.fspath(prefix))
-            return local.made_durable() if durable else local
-        return _object_store(getter.store)
-    return None
+    return _object_store(getter.store) if type(getter.store) is HostObjectStore else None
 
 
 def is_local(getter: Any) -> bool:
     """Whether what a getter reads is a local file, which our store reaches."""
     return isinstance(getter, StorePath) and type(getter.store) is HostLocalStore
+
+
+def _folder_of(getter: Any) -> Any:
+    """The folder whose files a getter's store has; None for a store of anything else."""
+    if is_local(getter):
+        return getter.store.root
+    if type(getter.store) is HostObjectStore:
+        store = getter.store.store
+        # Obstore's, by our store: its locks of files hold across stores and processes.
+        if type(store).__name__ == "LocalStore" and _PLAIN.fullmatch(getter.path):
+            return store.prefix
+    return None
 
 
 def _object_store(host: Any) -> Store:
@@ -98,13 +105,15 @@ class SyncObjects:
 
     def write(self, key: str, parts: Sequence[Buffer]) -> None:
         """Replace the object."""
-        with changing(name_of(self.getters[key])):
-            self.getters[key].set_sync(joined(parts))
+        setter = self.getters[key]
+        with changing(name_of(setter)):
+            setter.set_sync(joined(parts))
 
     def delete(self, key: str) -> None:
         """Remove the object; it need not exist."""
-        with changing(name_of(self.getters[key])):
-            self.getters[key].delete_sync()
+        setter = self.getters[key]
+        with changing(name_of(setter)):
+            setter.delete_sync()
 
     def open_object(self, key: str) -> HostObject:
         """Name an object whose state is to be the same in all reads, as far as this process changes it."""

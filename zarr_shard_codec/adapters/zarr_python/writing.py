@@ -185,12 +185,13 @@ async def write_async(writes: Sequence[Write], settings: WriteSettings, concurre
     limit = asyncio.Semaphore(concurrency)
 
     async def write_one(one: Write) -> None:
-        async with limit, turn_async(name_of(one.setter)):
+        name = name_of(one.setter)
+        async with limit, turn_async(name):
             host = AsyncObjects({one.key: one.setter}, versions.coalescing(one.config))
             update = await converse_async(one.plan, host, one.key)
             assert isinstance(update, Update)
             parts = await asyncio.get_running_loop().run_in_executor(working_pool(), update.run)
-            with changing(name_of(one.setter)):
+            with changing(name):
                 await to_the_end(one.setter.delete() if parts is None else one.setter.set(joined(parts)))
 
     await asyncio.gather(*map(write_one, writes))
