@@ -349,3 +349,44 @@ def test_one_integer_names_a_shard_of_an_array_with_one_axis():
     with array.shard_writer(1) as writer:
         writer[0] = 7
     assert array[...].tolist() == [0, 0, 7, 0]
+
+
+FORKING = """
+import os, sys
+import numpy as np
+import zarr_shard_codec as zsc
+
+array = zsc.open(sys.argv[1], mode="r+")
+is_child = False
+try:
+    with array.shard_writer((0, 0)) as writer:
+        if "first" in sys.argv[2:]:
+            writer[0, 0] = 2
+        is_child = not os.fork()
+        if is_child:
+            log = open(sys.argv[1] + "/log", "w+")  # which gets the number that the writer's file had
+            if "sets" in sys.argv[2:]:
+                writer[0, 1] = 3
+        else:
+            assert os.wait()[1] == 0
+            writer[0, 1] = 4
+except zsc.UsageError as error:
+    assert is_child and "process that opened it" in str(error)
+else:
+    assert not is_child
+    print(array[0, :16:8].tolist())
+if is_child:
+    assert os.path.getsize(sys.argv[1] + "/log") == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize(("does", "first"), [(["first", "sets"], 2), (["first"], 2), ([], 7)])
+def test_a_writer_is_of_no_use_to_a_forked_child(tmp_path, does, first):
+    """It neither writes into files of the child's, nor ends, replaces or deletes the parent's shard."""
+    _create(LocalStore(tmp_path))[...] = 1
+    run = subprocess.run(
+        [sys.executable, "-c", FORKING, tmp_path, *does], check=True, capture_output=True, text=True
+    )
+    assert (run.stdout, run.stderr) == (f"[{first}, 4]\n", "")
+    assert not list(tmp_path.rglob(".zsc-tmp-*"))

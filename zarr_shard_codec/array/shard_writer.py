@@ -85,10 +85,12 @@ class ShardWriter:
         self._open: ExitStack | None = None
         self._sink: _File | _Memory | None = None
         self._failure: StoreError | None = None
+        self._process = 0  # whose it is once it is open
 
     def __enter__(self) -> Self:
         if self._sink is not None:
             raise UsageError("invalid_argument", "a shard writer is used once: make another one")
+        self._process = os.getpid()
         first_offset = self._codec.index_nbytes if self._codec.index_location == "start" else 0
         until_committed = ExitStack()
         if isinstance(self._store, LocalStore):
@@ -116,7 +118,8 @@ class ShardWriter:
         SelectionError
             `selection_out_of_bounds`, `selection_invalid`: the shard has no such inner chunk.
         UsageError
-            `value_shape_mismatch`, `value_type_mismatch`; `invalid_argument`: the writer is not open.
+            `value_shape_mismatch`, `value_type_mismatch`; `invalid_argument`: the writer is not open, or
+            was opened by the process that this one was forked from.
         StoreError
             `store_failure`: the disk is full, …; nothing of the shard is left then, and nothing committed.
         """
@@ -125,6 +128,8 @@ class ShardWriter:
         inner = self._codec.inner
         encoded = None if is_filled(array, inner.spec.fill_value) else inner.encode(array)
         linear = to_linear([coords[axis] for axis in self._axes], self._codec.chunks_per_shard)
+        if self._open is not None and self._process != os.getpid():
+            raise _inherited()
         with self._guard:
             if self._failure is not None:
                 raise self._failure
@@ -137,6 +142,10 @@ class ShardWriter:
             self._index.entries[linear] = entry
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._process != os.getpid():
+            if kind is None:
+                raise _inherited()
+            return
         with self._guard:
             until_committed, self._open = self._open, None
         if self._failure is not None:
@@ -194,6 +203,14 @@ class ShardWriter:
         whole = filled(self._inner_shape, spec.fill_value)
         whole[inside] = as_block(chunk, parse_selection(..., shape), spec.dtype)
         return whole
+
+
+def _inherited() -> UsageError:
+    return UsageError(
+        "invalid_argument",
+        "a shard writer belongs to the process that opened it, and this one was forked from that",
+        hint="Fork before the writer's with block, or set inner chunks in threads.",
+    )
 
 
 class _Abandoned(Exception):  # noqa: N818
