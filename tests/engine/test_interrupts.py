@@ -6,15 +6,17 @@ import dis
 import gc
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 import zarr_shard_codec as zsc
 from zarr_shard_codec.engine import locks, writing
-from zarr_shard_codec.stores import file_locks
+from zarr_shard_codec.stores import file_locks, files, local, temporary
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.memory import MemoryStore
 
+MAKING = {local.__file__, temporary.__file__, files.__file__}
 TRACED = {locks.__file__, file_locks.__file__, writing.__file__}
 
 
@@ -25,13 +27,14 @@ BEFORE = {"RESUME", "CALL", "CALL_KW", "CALL_FUNCTION_EX", "JUMP_BACKWARD"}
 class Interrupt:
     """Raises where Python could see a signal for the so manieth time in the traced files."""
 
-    def __init__(self, at):
+    def __init__(self, at, traced):
         self.left = at
+        self.traced = traced
         self.last = {}
 
     def __call__(self, frame, event, _argument):
         """Trace the frame, or do what was promised."""
-        if frame.f_code.co_filename not in TRACED:
+        if frame.f_code.co_filename not in self.traced:
             return None
         frame.f_trace_opcodes = True
         if event == "call":
@@ -45,12 +48,12 @@ class Interrupt:
         return self
 
 
-def interrupted(write, at):
+def interrupted(write, at, traced=TRACED):
     """The error that a write ends with if it is interrupted at that place; None if it has fewer."""
     errors = []
 
     def trace():
-        sys.settrace(Interrupt(at))
+        sys.settrace(Interrupt(at, traced))
         try:
             write()
         except KeyboardInterrupt as error:
@@ -88,3 +91,18 @@ def test_locks_are_let_go_wherever_it_comes(tmp_path, kind):
     gc.collect()
     assert all(lock._descriptor < 0 for lock in file_locks._held)
     assert (array[0:2] == at).all()
+
+
+def test_no_temporary_file_is_left_wherever_it_comes(tmp_path):
+    """Nor is one open: without the traceback at the latest."""
+    store = LocalStore(tmp_path)
+    before, at = len(list(Path("/proc/self/fd").iterdir())), 0
+    while True:
+        at += 1
+        if interrupted(lambda value=at: store.write("k", [b"%d" % value]), at, MAKING) is None:
+            break
+        gc.collect()
+        assert not list(tmp_path.glob(".zsc-tmp-*")), f"left by an interrupt at place {at}"
+        assert len(list(Path("/proc/self/fd").iterdir())) == before, f"open after one at place {at}"
+    assert at > 30
+    assert (tmp_path / "k").read_bytes() == b"%d" % at

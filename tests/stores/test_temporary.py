@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from zarr_shard_codec.stores.temporary import is_abandoned
+from zarr_shard_codec.errors import UsageError
+from zarr_shard_codec.stores.temporary import TemporaryFile, is_abandoned
 
 FORKING_WRITER = """
 import os, sys, time
@@ -43,3 +44,16 @@ def test_a_forked_child_does_not_keep_a_temporary_file(tmp_path):
             pytest.fail("the child keeps the file")
     finally:
         os.kill(child, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_file_of_another_process_is_not_put_anywhere(tmp_path, durable):
+    """Where that goes on with it, it finds it as it was."""
+    file = TemporaryFile(str(tmp_path / "k"), durable=durable)
+    file.make()
+    file.disown()
+    for use in (file.replace, lambda: file.descriptor):
+        with pytest.raises(UsageError, match="only the process that made a file"):
+            use()
+    file.remove()
+    assert [str(path) for path in tmp_path.iterdir()] == [file.name]

@@ -163,6 +163,12 @@ def create_exclusively(path: str) -> int:
     return os.open(path, _CREATE_FLAGS, 0o666)
 
 
+def create_noted(path: str, opened: list[int]) -> None:
+    """As `create_exclusively`; the descriptor is added to a list."""
+    # In one call, as Ctrl-C can come between two: either there is no file, or it is noted that there is.
+    opened.extend(map(os.open, [path], [_CREATE_FLAGS], [0o666]))
+
+
 def write_parts(descriptor: int, parts: Sequence[Buffer]) -> None:
     """Write the parts one after the other, without joining them."""
     if not _HAS_WRITEV:

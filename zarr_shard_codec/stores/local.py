@@ -241,9 +241,13 @@ class LocalStore:
         try:
             file = TemporaryFile(self.path_of(key), durable=self.durable)
             try:
-                yield file
+                try:
+                    file.make()
+                    yield file
+                finally:
+                    file.remove()
             finally:
-                file.remove()
+                file.remove()  # Ctrl-C came in the middle of the other, or it did nothing
         except StoreError:
             raise
         except OSError as error:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Final
 from weakref import WeakSet
 
+from zarr_shard_codec.errors import UsageError
 from zarr_shard_codec.stores import files
 
 try:
@@ -34,26 +35,41 @@ def is_temporary(key: str) -> bool:
 
 
 class TemporaryFile:
-    """A new file beside `path`, gone after `remove` unless it was put there. All raise `OSError`."""
+    """A new file beside `path` once it is made; gone after `remove` unless it was put there.
+
+    All raise `OSError`. Ctrl-C can come in the middle of `remove`: then it is to be called once more.
+    """
 
     def __init__(self, path: str, *, durable: bool) -> None:
-        folder = os.path.dirname(path)
+        self._folder = os.path.dirname(path)
         self.path = path
         self._durable = durable
-        self.name = os.path.join(folder, f".zsc-tmp-{os.urandom(8).hex()}")
-        try:
-            self.descriptor = files.create_exclusively(self.name)
-        except FileNotFoundError:
-            files.make_folders(folder, durable=durable)
-            self.descriptor = files.create_exclusively(self.name)
+        self.name = os.path.join(self._folder, f".zsc-tmp-{os.urandom(8).hex()}")
+        self._made: list[int] = []
         self._open = self._named = True
+
+    def make(self) -> None:
+        """Make it, and its folder if need be, and open it."""
         _files.add(self)
+        try:
+            files.create_noted(self.name, self._made)
+        except FileNotFoundError:
+            files.make_folders(self._folder, durable=self._durable)
+            files.create_noted(self.name, self._made)
         _claim(self.descriptor)
 
+    @property
+    def descriptor(self) -> int:
+        """The open file. Raises `UsageError` (`invalid_argument`) if it is another process's."""
+        if not self._open:
+            raise UsageError("invalid_argument", "only the process that made a file can write and finish it")
+        return self._made[0]
+
     def finish(self) -> None:
-        """Close it, once the disk has it if the store is durable."""
+        """Close it, once the disk has it if the store is durable. Raises `UsageError` as `descriptor`."""
+        descriptor = self.descriptor  # closed by a fork, the number would be that of another file
         if self._durable:
-            files.wait_for_disk(self.descriptor)
+            files.wait_for_disk(descriptor)
         self.close()
 
     def replace(self) -> None:
@@ -64,23 +80,23 @@ class TemporaryFile:
 
     def close(self) -> None:
         """Close it, if it is open."""
-        if self._open:
+        if self._open and self._made:
             self._open = False
-            os.close(self.descriptor)
+            os.close(self._made[0])
 
     def disown(self) -> None:
         """Have nothing to do with it any more: it is another process's."""
         self.close()
-        self._named = False
-        self.descriptor = -1
+        self._open = self._named = False
 
     def remove(self) -> None:
         """Close it, and remove it if it still has the name that it was made with."""
         try:
             self.close()
         finally:
-            if self._named:
+            if self._named and self._made:
                 with suppress(FileNotFoundError):
+                    self._named = False
                     os.unlink(self.name)
 
 
