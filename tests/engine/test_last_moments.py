@@ -58,9 +58,9 @@ def test_a_write_that_fails_is_over(tmp_path, monkeypatch):
     shard.write_bytes(shard.read_bytes()[:-1])
     put = LocalStore._put
 
-    def slowly(self, file):
+    def slowly(self, file, key):
         time.sleep(0.1)
-        put(self, file)
+        put(self, file, key)
 
     monkeypatch.setattr(LocalStore, "_put", slowly)
     with pytest.raises(CorruptShardError):

@@ -246,3 +246,22 @@ def test_a_disk_that_refuses_is_an_error(tmp_path, monkeypatch):
                 array[0] = 2
         assert caught.value.errno == errno.EIO
         assert (array[...] == 1).all()
+
+
+@pytest.mark.parametrize("change", ["write", "create", "put_together", "delete"])
+def test_a_folder_that_cannot_be_waited_for_does_not_hide_what_is_done(tmp_path, monkeypatch, change):
+    """The new state is in place by then, and the error says so."""
+
+    def refuse(_path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    store = LocalStore(tmp_path, durable=True)
+    if change != "create":
+        store.write("k", [OLD])
+    monkeypatch.setattr(files, "wait_for_folder", refuse)
+    arguments = () if change == "delete" else ([b"new"],)
+    with pytest.raises(StoreError, match="cannot wait for the disk") as caught:
+        getattr(store, change)("k", *arguments)
+    assert f"Permission denied; it is {'deleted' if change == 'delete' else 'written'}" in str(caught.value)
+    assert caught.value.errno == errno.EACCES
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == ([] if change == "delete" else [b"new"])

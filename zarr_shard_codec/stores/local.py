@@ -172,7 +172,8 @@ class LocalStore:
         ------
         StoreError
             `invalid_key`; `store_failure` (full disk, no permission, …; `errno` is the system's): the old
-            file is as it was, and nothing else is left.
+            file is as it was, and nothing else is left. Only if a durable store could not wait for the folder
+            the new one is there, and the text says so.
         """
         with self.atomic_writer(key) as descriptor:
             files.write_parts(descriptor, parts)
@@ -186,7 +187,7 @@ class LocalStore:
         """
         with self._temporary(key) as file:
             yield file.descriptor
-            self._put(file)
+            self._put(file, key)
 
     def put_together(self, key: str, parts: Sequence[Part]) -> Callable[[], None] | None:
         """As `write`, of extents as well. See `AssemblingStore`.
@@ -208,16 +209,16 @@ class LocalStore:
                     assert isinstance(source, OpenFile)
                     source.close()
             try:
-                self._put(file)
+                self._put(file, key)
             except BaseException:
                 if space is not None:
                     space.close()
                 raise
             return None if space is None else space.close
 
-    def _put(self, file: TemporaryFile) -> None:
+    def _put(self, file: TemporaryFile, key: str) -> None:
         file.replace()
-        self._keep_names(file.path)
+        self._keep_names(key, file.path, "written")
 
     def create(self, key: str, parts: Sequence[Buffer]) -> bool:
         """Add the file unless there is one; whether it was added. See `Store.create`.
@@ -230,7 +231,7 @@ class LocalStore:
                 files.write_parts(file.descriptor, parts)
                 file.finish()
                 if files.put_new(file.name, file.path):
-                    self._keep_names(file.path)
+                    self._keep_names(key, file.path, "written")
                     return True
         if os.path.isdir(path) and not os.path.islink(path):
             raise StoreError("store_failure", f"cannot create {path}: a folder has its name", key=key)
@@ -258,12 +259,13 @@ class LocalStore:
         path = self.path_of(key)
         try:
             os.unlink(path)
-            self._keep_names(path)
         except (FileNotFoundError, NotADirectoryError):
-            pass
+            return
         except OSError as error:
             if not os.path.isdir(path):
                 raise failure_of("delete", self._base, key, error) from error
+            return
+        self._keep_names(key, path, "deleted")
 
     def patch(self, key: str, patch: Patch, version: Version | None) -> bool:
         """Write into the file, if it still is as it was seen; whether it was. See `PatchingStore.patch`.
@@ -347,9 +349,14 @@ class LocalStore:
         except OSError as error:
             raise failure_of("list", self._base, prefix, error) from error
 
-    def _keep_names(self, path: str) -> None:
-        if self.durable:
+    def _keep_names(self, key: str, path: str, done: str) -> None:
+        if not self.durable:
+            return
+        try:
             files.wait_for_folder(os.path.dirname(path))
+        except OSError as error:
+            done = f"it is {done}, but a power failure may still undo that"
+            raise failure_of("wait for the disk to have", self._base, key, error, done) from error
 
 
 def _rebuild(cls: type[LocalStore], root: str, durable: bool) -> LocalStore:
