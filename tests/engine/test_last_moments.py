@@ -111,6 +111,40 @@ def test_large_reads_and_writes_at_the_end_of_a_process(tmp_path, when, pools):
     assert (array[...] == 7).all()
 
 
+LATE_REMOTE = """
+import sys, threading, time
+import numpy as np
+import obstore
+import zarr_shard_codec as zsc
+
+layout = {"shape": (4, 4 << 20), "shard_shape": (4, 4 << 20), "inner_chunk_shape": (1, 4 << 20)}
+array = zsc.create(obstore.store.MemoryStore(), dtype="u1", codecs=[{"name": "bytes"}], **layout)
+array[...] = np.arange(1, 5, dtype="u1")[:, None]
+
+def late():
+    if sys.argv[1] == "thread":
+        threading.main_thread().join()
+        time.sleep(0.1)
+    assert (array[::3, ::4096] == [[1], [4]]).all()
+    print("good")
+
+if sys.argv[1] == "thread":
+    threading.Thread(target=late).start()
+else:
+    import atexit
+    atexit.register(late)
+"""
+
+
+@pytest.mark.parametrize("when", ["thread", "atexit"])
+def test_several_ranges_of_a_remote_object_at_the_end_of_a_process(when):
+    """They are asked for one after the other once no thread can be started."""
+    run = subprocess.run(
+        [sys.executable, "-c", LATE_REMOTE, when], check=True, capture_output=True, text=True
+    )
+    assert (run.stdout, run.stderr) == ("good\n", "")
+
+
 def test_an_asynchronous_read_reads_again_what_was_being_changed():
     """A broken chunk of a store whose objects can be written into is an error, never what memory held."""
 

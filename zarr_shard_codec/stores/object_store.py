@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final, cast
 
 from zarr_shard_codec.core.ranges import Buffer, Coalescing, Request
@@ -125,8 +126,14 @@ class ObjectStore:
             with self._translated("read", key):
                 if len(requests) == 1:
                     return [self._ask(key, requests[0])]
+                ask = partial(self._ask, key)
+                answers: Iterator[Answer]
                 with ThreadPoolExecutor(min(_PARALLEL, max(1, len(requests)))) as threads:
-                    return list(threads.map(lambda request: self._ask(key, request), requests))
+                    try:
+                        answers = threads.map(ask, requests)
+                    except RuntimeError:  # no thread can be started, as once the main thread has ended
+                        answers = map(ask, requests)
+                    return list(answers)
         except FileNotFoundError:
             return None
 
