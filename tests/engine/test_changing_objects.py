@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 import zarr_shard_codec as zsc
 from zarr_shard_codec.engine import conversations, run
-from zarr_shard_codec.stores import open_file
+from zarr_shard_codec.stores import file_locks, files, open_file
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.object_store import ObjectStore
 
@@ -203,6 +204,90 @@ def test_a_file_that_was_replaced_since_is_read_again_wherever_its_damage_was(tm
     monkeypatch.setattr(LocalStore, "open_object", open_then_repair)
     assert array[0] == 1
     assert len(naps[0]) <= 1
+
+
+SLOW = """
+import sys, time
+import zarr_shard_codec as zsc
+from zarr_shard_codec.stores import files
+
+def slowly(descriptor, offset, parts, write_at=files.write_at):
+    whole = b"".join(parts)
+    write_at(descriptor, offset, [whole[:9]])
+    print("half", flush=True)
+    time.sleep(0.5)
+    write_at(descriptor, offset + 9, [whole[9:]])
+
+files.write_at = slowly
+zsc.open(sys.argv[1], "r+", path="group/array", write_strategy="append")[0] = 500
+"""
+
+
+@pytest.fixture
+def settled(monkeypatch):
+    """Files count as at rest at once: a long write looks like that."""
+    monkeypatch.setattr(open_file, "_SETTLED_NS", 0)
+    monkeypatch.setattr(open_file, "_SETTLED_COARSE_NS", 0)
+
+
+@pytest.mark.skipif(not file_locks._HAS_BYTE_LOCKS, reason="nobody can be asked who holds a lock here")
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize(("selection", "_kind"), READS)
+def test_a_reader_waits_for_the_end_of_a_long_append(tmp_path, selection, _kind):
+    """Of another process: its lock says that it is at it, when the file's time no longer does."""
+    _array(tmp_path, path="group/array")
+    array = zsc.open(tmp_path, path="group/array")
+    command = [sys.executable, "-c", SLOW, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as writer:
+        assert writer.stdout.readline() == "half\n"
+        assert array[selection].tolist() == np.array([500, 2, 3, 4, 5, 6, 7, 8])[selection].tolist()
+    assert writer.returncode == 0
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_reader_waits_for_the_end_of_a_long_append_by_another_thread(tmp_path, monkeypatch):
+    """What this process writes into, it knows, whatever locks there are."""
+    array = _array(tmp_path, write_strategy="append", lock=None)
+    half, write_at = threading.Event(), files.write_at
+
+    def slowly(descriptor, offset, parts):
+        whole = b"".join(parts)
+        write_at(descriptor, offset, [whole[:9]])
+        half.set()
+        time.sleep(0.3)
+        write_at(descriptor, offset + 9, [whole[9:]])
+
+    monkeypatch.setattr(files, "write_at", slowly)
+    writer = threading.Thread(target=array.__setitem__, args=(0, 500))
+    writer.start()
+    assert half.wait(30)
+    assert zsc.open(tmp_path)[...].tolist() == [500, 2, 3, 4, 5, 6, 7, 8]
+    writer.join()
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_writer_that_meets_damage_does_not_wait_for_itself(tmp_path, naps):
+    """The lock that it holds is its own."""
+    array = _array(tmp_path, write_strategy="append")
+    path = tmp_path / "c" / "0"
+    path.write_bytes(path.read_bytes()[:-1])
+    time.sleep(0.02)
+    with pytest.raises(zsc.CorruptShardError):
+        array[0] = 500
+    assert naps[0] == []
+
+
+@pytest.mark.usefixtures("settled")
+def test_who_holds_a_lock_and_does_nothing_is_not_waited_for_long(tmp_path, monkeypatch):
+    """Then the damage is an error."""
+    array = _array(tmp_path)
+    path = tmp_path / "c" / "0"
+    path.write_bytes(path.read_bytes()[:-1])
+    time.sleep(0.02)
+    monkeypatch.setattr(conversations, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(LocalStore, "is_in_change", lambda _self, _key: True)
+    with pytest.raises(zsc.CorruptShardError):
+        array[0]
 
 
 WRITER = """

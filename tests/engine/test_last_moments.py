@@ -159,6 +159,9 @@ def test_an_asynchronous_read_reads_again_what_was_being_changed():
         def patch(self, key, patch, version):
             raise NotImplementedError
 
+        def is_in_change(self, _key):
+            return False
+
     class Held(HeldBytes):
         async def read_async(self, requests):
             return self.read(requests)

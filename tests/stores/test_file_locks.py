@@ -115,6 +115,34 @@ def test_another_process_waits(tmp_path, kind):
     holder.communicate("end\n")
 
 
+def test_who_only_asks_makes_no_file_and_sees_others_alone(tmp_path):
+    """A lock of this process's own is no reason to wait; nor is one of another name, or of another folder."""
+    path = str(tmp_path / file_locks.LOCK_FILE)
+    assert not file_locks.is_taken(path, "c/0")
+    assert list(tmp_path.iterdir()) == []
+    let_go = file_locks.take(path, "c/0")
+    assert not file_locks.is_taken(path, "c/0")
+    let_go()
+    holder = _start(HOLDER, tmp_path, "bytes")
+    assert holder.stdout.readline() == "held\n"
+    assert file_locks.is_taken(path, "c/0")
+    assert not file_locks.is_taken(path, "c/1")
+    waiting = Waiting(tmp_path)
+    assert not waiting.has_it.wait(MOMENT)
+    assert file_locks.is_taken(path, "c/0")
+    holder.kill()
+    assert waiting.has_it.wait(PATIENCE)
+    assert not file_locks.is_taken(path, "c/0")
+    waiting.let_go()
+    holder.communicate()
+
+
+def test_a_pipe_in_the_place_of_the_lock_file_is_not_waited_for(tmp_path):
+    """A data set cannot make its readers wait for ever."""
+    os.mkfifo(tmp_path / file_locks.LOCK_FILE)
+    assert not file_locks.is_taken(str(tmp_path / file_locks.LOCK_FILE), "c/0")
+
+
 def test_a_lock_dies_with_its_holder(tmp_path, kind):
     """SIGKILL frees it at once, and nothing needs to be cleaned up."""
     holder = _start(HOLDER, tmp_path, kind)

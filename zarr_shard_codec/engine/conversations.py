@@ -25,6 +25,7 @@ from zarr_shard_codec.errors import CorruptShardError, ZarrShardError
 from zarr_shard_codec.stores.protocols import (
     AsyncStore,
     JoiningObject,
+    PatchingStore,
     Store,
     StoredObject,
     Version,
@@ -42,6 +43,9 @@ _LARGE_NBYTES: Final = 1 << 21
 """What is larger, and can be held open, is read by those who decode it, each what he decodes next."""
 _PAUSES: Final = (0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
 """Seconds to wait before an object that was just being changed is read again, and again."""
+_POLL_SECONDS: Final = 0.005
+_PATIENCE_SECONDS: Final = 60.0
+"""Whoever holds an object's lock, and changes nothing of it for so long, is no longer waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +187,14 @@ def may_be_in_change(error: ZarrShardError, store: Store, key: str, seen: Seen) 
     """Whether an object was perhaps being changed while it was read, so that the error may be gone next time.
 
     A store whose objects can be written into shows that by another state now than then; where the object had
-    changed a moment before it was read, nobody can say.
+    changed a moment before it was read, nobody can say. Whoever is seen to write is waited for: a file's time
+    is that at which a write of many seconds began.
     """
     if error.reason == "object_changed":
         return True
     if not isinstance(error, CorruptShardError) or not patches_objects(store) or seen.version is None:
         return False
-    if seen.identity is None:
+    if _outwaited(store, key) or seen.identity is None:
         return True
     opened = store.open_object(key)
     if opened is None:
@@ -198,6 +203,24 @@ def may_be_in_change(error: ZarrShardError, store: Store, key: str, seen: Seen) 
         return opened.version != seen.version
     finally:
         opened.close()
+
+
+def _outwaited(store: PatchingStore, key: str) -> bool:
+    """Whether somebody was perhaps writing into an object, and no longer is."""
+    version, since, found = None, 0.0, False
+    while store.is_in_change(key):
+        found = True
+        opened = store.open_object(key)
+        if opened is None:
+            break
+        before, version = version, opened.version
+        opened.close()
+        if version != before:
+            since = time.monotonic()
+        elif time.monotonic() - since > _PATIENCE_SECONDS:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return found
 
 
 def _seen(opened: StoredObject | None, *, asked: bool) -> Seen:

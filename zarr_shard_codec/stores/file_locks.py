@@ -20,6 +20,8 @@ from functools import lru_cache
 from typing import Final
 from weakref import WeakSet
 
+from zarr_shard_codec.stores import files
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -56,6 +58,23 @@ def take(path: str, name: str) -> Callable[[], None]:
     return _take_byte(path, number >> 2)  # file offsets are signed
 
 
+def is_taken(path: str, name: str) -> bool:
+    """Whether another process holds the lock of a name, so far as the system tells; makes no file."""
+    at = _number_of(name) >> 2
+    if not _HAS_BYTE_LOCKS:
+        return False
+    try:
+        descriptor = files.open_existing(path)
+        try:
+            question = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0)
+            kind, *_ = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, question))
+        finally:
+            os.close(descriptor)
+    except OSError:  # no such file, above all: nobody ever took one
+        return False
+    return kind != fcntl.F_UNLCK and not any(lock.is_of(path, at) for lock in list(_held))
+
+
 @lru_cache(maxsize=4096)
 def _number_of(name: str) -> int:
     from hashlib import blake2b  # not for those who only read
@@ -70,15 +89,21 @@ class _ByteLock:
     """
 
     _descriptor = -1
+    _is_ours = False
 
-    def __init__(self, descriptor: int, at: int) -> None:
-        self._at = at
+    def __init__(self, descriptor: int, path: str, at: int) -> None:
+        self._path, self._at = path, at
         self._descriptor = descriptor
         _held.add(self)
+
+    def is_of(self, path: str, at: int) -> bool:
+        """Whether it is held, and is that of a byte of a file."""
+        return self._is_ours and self._descriptor >= 0 and (self._path, self._at) == (path, at)
 
     def take(self) -> bool:
         """Wait for it; whether its file is still there."""
         self._set(fcntl.F_OFD_SETLKW, fcntl.F_WRLCK)
+        self._is_ours = True
         return os.fstat(self._descriptor).st_nlink > 0
 
     def let_go(self) -> None:
@@ -109,7 +134,7 @@ _held: Final[WeakSet[_ByteLock]] = WeakSet()
 
 def _take_byte(path: str, at: int) -> Callable[[], None]:
     while True:
-        lock = _ByteLock(_open(path), at)
+        lock = _ByteLock(_open(path), path, at)
         try:
             if lock.take():
                 return lock.let_go

@@ -20,7 +20,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, Self, TypeVar
 
 from zarr_shard_codec.core.patching import Patch
@@ -287,7 +287,9 @@ class LocalStore:
                 if version_of(os.fstat(descriptor)) != version:
                     return False
                 done = "the file may hold a part of what was to be written: write it again"
+                path = self.path_of(key)
                 try:
+                    _patched.append(path)
                     for offset, parts in patch.writes:
                         files.write_at(descriptor, offset, parts)
                     if self.durable:
@@ -298,6 +300,9 @@ class LocalStore:
                         os.ftruncate(descriptor, patch.nbytes)
                         done = "it was cut back to what it was before"
                     raise
+                finally:
+                    with suppress(ValueError):  # interrupted before it was there
+                        _patched.remove(path)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -305,6 +310,15 @@ class LocalStore:
                 raise
             raise failure_of("write into", self._base, key, error, done) from error
         return True
+
+    def is_in_change(self, key: str) -> bool:
+        """Whether another process has locked the file, or this one writes into it. See `PatchingStore`."""
+        parts = key.split("/")
+        locks = (
+            (self.path_of("/".join([*parts[:n], file_locks.LOCK_FILE])), "/".join(parts[n:]))
+            for n in range(len(parts))  # whichever folder above it is the array's
+        )
+        return self.path_of(key) in _patched or any(file_locks.is_taken(*lock) for lock in locks)
 
     def lock(self, folder: str, name: str) -> Callable[[], None]:
         """Wait for a lock that all processes on this file system see; returns what lets go of it.
@@ -357,6 +371,13 @@ class LocalStore:
         except OSError as error:
             done = f"it is {done}, but a power failure may still undo that"
             raise failure_of("wait for the disk to have", self._base, key, error, done) from error
+
+
+_patched: Final[list[str]] = []
+"""Paths of the files that this process is writing into."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_patched.clear)
 
 
 def _rebuild(cls: type[LocalStore], root: str, durable: bool) -> LocalStore:

@@ -165,6 +165,10 @@ class PatchingStore(OpeningStore, Protocol):
         """Write into the object, if it still is in this state; whether it was."""
         ...
 
+    def is_in_change(self, key: str) -> bool:
+        """Whether another process may be writing into the object now, or this one is; False if unknown."""
+        ...
+
 
 def patches_objects(store: Store) -> TypeGuard[PatchingStore]:
     """Whether a store is a `PatchingStore`."""
