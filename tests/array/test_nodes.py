@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import obstore
 import pytest
 
+from zarr_shard_codec.array import nodes
 from zarr_shard_codec.array.group import GroupMetadata
 from zarr_shard_codec.array.nodes import walk_nodes, walk_readable
 from zarr_shard_codec.errors import MetadataError, StoreError
 from zarr_shard_codec.stores.memory import MemoryStore
+from zarr_shard_codec.stores.object_store import ObjectStore
 
 GROUP = json.dumps({"zarr_format": 3, "node_type": "group"}).encode()
 
@@ -40,6 +43,24 @@ def test_nothing_is_looked_for_below_what_says_it_is_an_array(name):
     document = json.dumps({"zarr_format": 3, "node_type": "array"}).encode()
     store = _store(**{name: document, "a__c__zarr_json": GROUP})
     assert [path for path, _ in walk_readable(store)] == ["a"]
+
+
+@pytest.mark.parametrize("make", [lambda: ObjectStore(obstore.store.MemoryStore()), MemoryStore])
+def test_of_a_document_that_is_too_large_no_more_is_read_than_shows_that(monkeypatch, make):
+    """One that is larger than memory is an error, not the end of the process."""
+    store, found = make(), []
+    store.write("zarr.json", [b" " * 100_000])
+    read = store.read
+
+    def watched(key, requests):
+        found.extend(read(key, requests))
+        return found
+
+    monkeypatch.setattr(nodes, "MAX_DOCUMENT_NBYTES", 1000)
+    monkeypatch.setattr(store, "read", watched)
+    with pytest.raises(MetadataError, match="found more"):
+        nodes.read_document(store, "zarr.json")
+    assert [len(data) for data in found] == [1001]
 
 
 def test_a_store_that_fails_for_one_document_does_not_end_the_walk():

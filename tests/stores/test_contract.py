@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from zarr_shard_codec.core.ranges import WHOLE, ByteRange, Suffix
+from zarr_shard_codec.core.ranges import WHOLE, ByteRange, Suffix, Whole
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores.object_store import ObjectStore
 from zarr_shard_codec.stores.protocols import ObjectInfo, Store, waits_for_network
@@ -70,6 +70,17 @@ def test_an_object_of_megabytes_reads_back_bit_for_bit(filled, objects):
     whole, middle = filled.read("c/large", [WHOLE, ByteRange(12345, 4_500_000)])
     assert whole == large
     assert middle == large[12345:4_512_345]
+
+
+@pytest.mark.parametrize("enough", [3, 100_000, 5 << 20, 6 << 20])
+def test_no_more_of_an_object_is_taken_than_is_enough(filled, objects, enough):
+    """It could be larger than memory: the rest stays where it is."""
+    requests = [Whole(enough), ByteRange(enough - 1, 2)]
+    expected = [objects["c/large"][:enough], objects["c/large"][enough - 1 : enough + 1]]
+    assert as_bytes(filled.read("c/large", requests)) == expected
+    assert as_bytes(filled.read("c/large", requests[:1])) == expected[:1]
+    if waits_for_network(filled):
+        assert as_bytes(asyncio.run(filled.read_async("c/large", requests))) == expected
 
 
 def test_buffers_are_contiguous_bytes(filled):

@@ -13,7 +13,7 @@ from zarr_shard_codec.array.documents import parse_document
 from zarr_shard_codec.array.group import GroupMetadata
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.metadata_v2 import metadata_from_v2
-from zarr_shard_codec.core.ranges import WHOLE, ByteRange
+from zarr_shard_codec.core.ranges import ByteRange, Whole
 from zarr_shard_codec.errors import (
     MetadataError,
     NodeNotFoundError,
@@ -58,7 +58,8 @@ def read_document(store: Store, key: str) -> bytes | None:
         `invalid_json`: it is larger than any document is; with its key.
     """
     # A file of a terabyte that was never written to takes no room on a disk, but would take memory.
-    request = WHOLE if waits_for_network(store) else ByteRange(0, MAX_DOCUMENT_NBYTES + 1)
+    enough = MAX_DOCUMENT_NBYTES + 1
+    request = Whole(enough) if waits_for_network(store) else ByteRange(0, enough)
     found = store.read(key, [request])
     if found is not None and len(found[0]) > MAX_DOCUMENT_NBYTES:
         message = f"expected a document of at most {MAX_DOCUMENT_NBYTES >> 20} MiB, found more"

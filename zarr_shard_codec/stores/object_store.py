@@ -30,6 +30,7 @@ from zarr_shard_codec.stores.remote_object import (
     States,
     UnsteadyError,
     ask_one,
+    enough_of,
 )
 
 _PARALLEL: Final = 16
@@ -38,7 +39,8 @@ _TRIES: Final = 4
 """How often a read is begun anew because the object was replaced while it was read."""
 _ONE_PUT: Final = 32 << 20
 """Objects up to this size go up in one request; larger ones in parts, which costs two requests more."""
-
+_PIECE_NBYTES: Final = 1 << 16
+"""So much at least of an object that is too large is taken at once."""
 
 _NO_BUCKET: Final = ("NoSuchBucket", "bucket does not exist", "ContainerNotFound")
 """By these words S3, Google and Azure say that more is missing than an object."""
@@ -148,7 +150,7 @@ class ObjectStore:
             return None
 
     def _ask(self, key: str, request: Request) -> Answer:
-        conversation = ask_one(request)
+        conversation, enough = ask_one(request), enough_of(request)
         options = next(conversation)
         reply: Reply
         while True:
@@ -157,7 +159,8 @@ class ObjectStore:
                     reply = self._obstore.head(self._store, key), b""
                 else:
                     result = self._obstore.get(self._store, key, options=options)
-                    reply = result.meta, memoryview(result.bytes())
+                    data = _first(result, enough) if result.meta["size"] > enough else result.bytes()
+                    reply = result.meta, memoryview(data)
             except self._refusals as error:
                 reply = error
             try:
@@ -166,7 +169,7 @@ class ObjectStore:
                 return end.value  # type: ignore[no-any-return]
 
     async def _ask_async(self, key: str, request: Request, limit: asyncio.Semaphore) -> Answer:
-        conversation = ask_one(request)
+        conversation, enough = ask_one(request), enough_of(request)
         options = next(conversation)
         reply: Reply
         while True:
@@ -176,7 +179,9 @@ class ObjectStore:
                         reply = await self._obstore.head_async(self._store, key), b""
                     else:
                         result = await self._obstore.get_async(self._store, key, options=options)
-                        reply = result.meta, memoryview(await result.bytes_async())
+                        large = result.meta["size"] > enough
+                        data = await (_first_async(result, enough) if large else result.bytes_async())
+                        reply = result.meta, memoryview(data)
                 except self._refusals as error:
                     reply = error
             try:
@@ -280,6 +285,26 @@ class ObjectStore:
             if missing and verb in ("read", "delete") and not any(name in words for name in _NO_BUCKET):
                 raise
             raise StoreError("store_failure", f"cannot {verb} the object: {words}", key=key) from error
+
+
+def _first(result: Any, nbytes: int) -> Buffer:
+    """The first bytes of an answer; the rest is not waited for, whether or not the server knows ranges."""
+    taken = bytearray()
+    for piece in result.stream(min_chunk_size=_PIECE_NBYTES):
+        taken += piece
+        if len(taken) >= nbytes:
+            break
+    return memoryview(taken)[:nbytes]
+
+
+async def _first_async(result: Any, nbytes: int) -> Buffer:
+    """As `_first`, without a thread."""
+    taken = bytearray()
+    async for piece in result.stream(min_chunk_size=_PIECE_NBYTES):
+        taken += piece
+        if len(taken) >= nbytes:
+            break
+    return memoryview(taken)[:nbytes]
 
 
 def _url_of(store: Any) -> str:

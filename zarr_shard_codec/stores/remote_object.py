@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Hashable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
-from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, Suffix, clamp
+from zarr_shard_codec.core.ranges import Buffer, ByteRange, Request, Suffix, Whole, clamp
 from zarr_shard_codec.errors import StoreError
 
 State: TypeAlias = tuple[Any, ...]
@@ -170,6 +170,11 @@ def ask_one(request: Request) -> Conversation:
                 raise reply
     meta, data = reply
     return data, (meta["e_tag"], meta["version"], meta["size"], meta["last_modified"])
+
+
+def enough_of(request: Request) -> int:
+    """How many bytes of an object suffice: of a larger one only so many are taken."""
+    return request.enough_nbytes if isinstance(request, Whole) else _LAST
 
 
 def _options(request: Request) -> Options:
