@@ -237,6 +237,23 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, number):
     assert array[...].tolist() == [0, 0, 0, 2, 3, 0, 0, 0]
 
 
+def test_a_lock_that_cannot_be_let_go_of_is_no_failure_of_the_write(tmp_path, monkeypatch):
+    """The shard is written, and closing the file lets go of the lock all the same."""
+    array = zsc.create(tmp_path, shape=(8,), dtype="u2", shard_shape=(8,), inner_chunk_shape=(2,))
+    real = file_locks.fcntl.fcntl
+
+    def fail(descriptor, command, *arguments):
+        if command == file_locks.fcntl.F_OFD_SETLK:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(descriptor, command, *arguments)
+
+    monkeypatch.setattr(file_locks.fcntl, "fcntl", fail)
+    for value in (1, 2):
+        array[3] = value
+        assert array[3] == value
+    assert all(lock._descriptor < 0 for lock in file_locks._held)
+
+
 def test_an_array_has_one_lock_file_that_nobody_lists(tmp_path, kind):
     """However many shards it has (one a shard without locks of bytes); it is no object, and no finding."""
     array = zsc.create(

@@ -111,8 +111,9 @@ class _ByteLock:
         if self._descriptor < 0:
             return
         try:
-            # Closing would not do: a child that was forked in between shares the lock.
-            self._set(fcntl.F_OFD_SETLK, fcntl.F_UNLCK)
+            # Closing alone would not do: a child that was forked in between shares the lock.
+            with suppress(OSError):  # a file server that is away; what was written is written
+                self._set(fcntl.F_OFD_SETLK, fcntl.F_UNLCK)
         finally:
             self.close()
 
