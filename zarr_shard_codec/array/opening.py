@@ -98,7 +98,8 @@ def open(  # noqa: A001 - the field's name for it, used as zsc.open
         always do. `"auto"`: on local files, by a lock that holds across processes and dies with its holder;
         on stores with conditional requests, by those; on others, writes to a part of a shard are refused.
         None: not at all, so that of two writers at the same moment one loses its update. A factory, such as
-        `dask.distributed.Lock`: called with the shard's name, it returns a context manager.
+        `dask.distributed.Lock`: called with the shard's name, it returns a context manager. A write holds
+        those of several names at once: each name needs a lock of its own, or all the very same object.
 
     Returns
     -------

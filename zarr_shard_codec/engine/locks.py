@@ -21,7 +21,11 @@ from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.protocols import Store, locks_names
 
 LockFactory = Callable[[str], AbstractContextManager[Any]]
-"""Called with an object's name, the same in every process; gives a lock that is not yet held."""
+"""Called with an object's name, the same in every process; gives a lock that is not yet held.
+
+Several are held at once. One lock for several names is known again if it is the same object each time;
+another object that stands for the same lock would wait for ever for the first.
+"""
 
 Locking = Literal["auto"] | LockFactory | None
 """How writers of one object take turns; see `array.open`."""
