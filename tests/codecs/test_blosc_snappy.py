@@ -111,3 +111,18 @@ def test_two_streams_are_no_block_of_another_size():
     header = HEADER.pack(2, 1, SNAPPY << 5, 3, 1000, 1000, 30)
     with pytest.raises(CorruptShardError, match="in 3 streams"):
         blosc_snappy.decode("blosc", header + (20).to_bytes(4, "little") + bytes(10))
+
+
+@pytest.mark.parametrize("damage", [{3: 0}, {8: 0}, {3: 0, 8: 0}])
+def test_stored_data_that_the_library_refuses_are_no_business_of_snappy(build_codec, damage):
+    """There are no blocks to divide by a size of zero: the chunk is undecodable."""
+    codec = build_codec("blosc", {"cname": "lz4", "shuffle": "noshuffle", "typesize": 1, "clevel": 0})
+    data = bytes(range(64))
+    broken = bytearray(codec.encode(data))
+    assert broken[2] & STORED
+    broken[2] = SNAPPY << 5 | STORED
+    for at, byte in damage.items():
+        broken[at] = byte
+    with pytest.raises(CorruptShardError, match="blosc") as caught:
+        codec.decode(bytes(broken), max_nbytes=64)
+    assert caught.value.reason == "inner_chunk_undecodable"

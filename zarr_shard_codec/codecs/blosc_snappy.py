@@ -14,13 +14,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from zarr_shard_codec.codecs.blosc_joined import HEADER, STORED
 from zarr_shard_codec.codecs.bounded import undecodable
 from zarr_shard_codec.core.ranges import Buffer
 from zarr_shard_codec.errors import UsageError
 
-_HEADER: Final = struct.Struct("<BBBBIII")  # as in `blosc`
 _INT: Final = struct.Struct("<i")
-_BYTE_SHUFFLE, _STORED, _BIT_SHUFFLE, _WHOLE_BLOCKS = 0x01, 0x02, 0x04, 0x10
+_BYTE_SHUFFLE, _BIT_SHUFFLE, _WHOLE_BLOCKS = 0x01, 0x04, 0x10
 _SNAPPY_FORMAT: Final = 2 << 5
 _MAX_STREAMS: Final = 16
 _MIN_STREAM_NBYTES: Final = 128
@@ -40,14 +40,14 @@ def decode(name: str, encoded: Buffer) -> bytes:
     """
     cramjam = _cramjam(name)
     data = memoryview(encoded)
-    _, _, flags, typesize, nbytes, blocksize, _ = _HEADER.unpack_from(data)
-    starts = np.frombuffer(data, "<i4", -(-nbytes // blocksize), _HEADER.size).tolist()
+    _, _, flags, typesize, nbytes, blocksize, _ = HEADER.unpack_from(data)
+    starts = np.frombuffer(data, "<i4", -(-nbytes // blocksize), HEADER.size).tolist()
     decoded = bytearray(nbytes)
     for start, first in zip(starts, range(0, nbytes, blocksize), strict=True):
         block = np.zeros(min(blocksize, nbytes - first), "u1")
         n_streams = 1 if len(block) < blocksize else _n_streams(flags, typesize, blocksize)
         at, size = start, len(block) // n_streams
-        if start < _HEADER.size or size * n_streams != len(block):
+        if start < HEADER.size or size * n_streams != len(block):
             raise undecodable(name, f"a block of {len(block)} bytes in {n_streams} streams at {start}")
         for stream in block.reshape(n_streams, size):
             if at + _INT.size > len(data):
@@ -89,11 +89,11 @@ def encode(name: str, decoded: Buffer, *, clevel: int, shuffle: int, typesize: i
     blocks: list[bytes] = []
     if clevel and len(data):
         blocks = list(_blocks(_cramjam(name), data, flags, typesize, blocksize))
-    starts = np.cumsum([_HEADER.size + 4 * len(blocks), *map(len, blocks)])
-    if not blocks or starts[-1] >= _HEADER.size + len(data):
-        header = _HEADER.pack(2, 1, flags | _STORED, typesize, len(data), blocksize, _HEADER.size + len(data))
+    starts = np.cumsum([HEADER.size + 4 * len(blocks), *map(len, blocks)])
+    if not blocks or starts[-1] >= HEADER.size + len(data):
+        header = HEADER.pack(2, 1, flags | STORED, typesize, len(data), blocksize, HEADER.size + len(data))
         return header + data.tobytes()
-    header = _HEADER.pack(2, 1, flags, typesize, len(data), blocksize, int(starts[-1]))
+    header = HEADER.pack(2, 1, flags, typesize, len(data), blocksize, int(starts[-1]))
     return b"".join((header, starts[:-1].astype("<i4").tobytes(), *blocks))
 
 
