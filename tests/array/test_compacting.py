@@ -282,15 +282,3 @@ def test_no_file_is_replaced_while_it_is_open(tmp_path, monkeypatch):
 
     monkeypatch.setattr(files, "replace", check)
     assert zsc.compact(tmp_path).rewritten == 1
-
-
-def test_what_another_process_writes_into_an_empty_shard_stays():
-    """Stores without conditional deletes keep a shard that holds nothing: it may hold something by now."""
-    store, asked = ObjectStore(obstore.store.MemoryStore()), []
-    array = zsc.create(store, shape=(64,), dtype="u4", shard_shape=(64,), inner_chunk_shape=(16,))
-    array[:32] = 1
-    array[:32] = 0
-    store.delete = asked.append
-    report = array.compact()
-    assert asked == []
-    assert report.nbytes_after == report.nbytes_before

@@ -13,7 +13,7 @@ from typing import Any
 
 from zarr_shard_codec.array.array import ShardedArray
 from zarr_shard_codec.array.inventory import StoredObject, take_inventory
-from zarr_shard_codec.array.rewriting import ask, delete_empty, hold_object, write_compact
+from zarr_shard_codec.array.rewriting import ask, delete_object, hold_object, may_delete, write_compact
 from zarr_shard_codec.array.surveys import Bar, broken_nodes, find_nodes, no_bar
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.compaction import compact_index
@@ -74,8 +74,9 @@ class _Shard:
 def compact(path_or_store: Any, *, order: ChunkOrder | None = None, dry_run: bool = False) -> CompactReport:
     """Compact every shard of an array, or of all arrays of a tree.
 
-    Bytes that neither an inner chunk nor the index uses go; shards without any inner chunk are deleted. Inner
-    chunks that share bytes share them afterwards, too. No inner chunk is decoded.
+    Bytes that neither an inner chunk nor the index uses go; shards without any inner chunk are deleted, but
+    for object stores, where that might take another writer's update along: there the index is left of them.
+    Inner chunks that share bytes share them afterwards, too. No inner chunk is decoded.
 
     Parameters
     ----------
@@ -211,9 +212,10 @@ def _compact_shard(
             index.lookup(index.present, shard_nbytes=before, largest_nbytes=codec.inner.max_encoded_nbytes)
         except CorruptShardError as error:
             return _Shard(before, before, rewritten=False, findings=_findings(error, key))
-        if not len(index.present):
-            gone = dry_run or delete_empty(store, key, state)
-            return _Shard(before, None if gone else before, rewritten=False)
+        if not len(index.present) and may_delete(store, array.lock):
+            if not dry_run:
+                delete_object(store, key, state)
+            return _Shard(before, None, rewritten=False)
         first_offset = codec.index_nbytes if codec.index_location == "start" else 0
         compaction = compact_index(index, first_offset=first_offset, order=order)
         after = compaction.nbytes + codec.index_nbytes

@@ -5,7 +5,7 @@ second name, then the repaired shard takes its place, atomically and under its l
 mended is the business of `mending`.
 
 Temporary files are removed unless somebody writes them: a live writer holds a lock on each of its own
-(`stores.leftovers`).
+(`stores.temporary`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zarr_shard_codec.array.array import ShardedArray
 from zarr_shard_codec.array.health import verify_array
 from zarr_shard_codec.array.inventory import Inventory, StoredObject, strays_between, take_inventory
 from zarr_shard_codec.array.mending import INDEX_REASONS, Action, mend_shard
-from zarr_shard_codec.array.rewriting import delete_empty, hold_object, write_compact
+from zarr_shard_codec.array.rewriting import delete_object, hold_object, may_delete, write_compact
 from zarr_shard_codec.array.surveys import Bar, broken_nodes, find_nodes, no_bar
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.compaction import compact_index
@@ -203,6 +203,7 @@ class Repairer:
         self.n_arrays += 1
         self.n_objects += len(inventory.objects)
         self.nbytes += inventory.nbytes
+        # Complete to the end: what was damaged says nothing of the writer's order, repaired or not.
         damaged: dict[str, list[Finding]] = {}
         with bar(array.path, inventory.nbytes) as advance:
             for checked in verify_array(array, inventory):
@@ -212,7 +213,7 @@ class Repairer:
                     else:
                         yield from self._clear(finding)
                 advance(checked.nbytes)
-        handled: set[str] = set()  # and still no witness of what others should be
+        handled = set()
         for stored in inventory.objects:
             if stored.key in damaged:
                 yield from self._repair_shard(array, stored, inventory, damaged)
@@ -253,8 +254,10 @@ class Repairer:
                     kept = keep_original(array.store, key)
                     first_offset = codec.index_nbytes if codec.index_location == "start" else 0
                     compaction = compact_index(mending.index, first_offset=first_offset, order=None)
-                    if len(mending.index.present) or not delete_empty(array.store, key, state):
+                    if len(mending.index.present) or not may_delete(array.store, array.lock):
                         write_compact(array.store, key, codec, state, compaction)
+                    else:
+                        delete_object(array.store, key, state)
         for step in mending.steps:
             yield Repair(step.action, step.message, key, step.inner_chunk, kept)
         yield from (finding.at(key) for finding in mending.left)
@@ -271,7 +274,7 @@ class Repairer:
             return {self._order: inf}
         support: dict[ChunkOrder, float] = {"lexicographic": 0.0, "morton": 0.0}
         for stored in inventory.objects:
-            if stored.key in damaged or stored.nbytes < codec.index_nbytes or not support:
+            if stored.key in damaged or not support:
                 continue
             lies = index_request(codec.index_location, codec.index_nbytes, ByteRange(0, stored.nbytes))
             answer = array.store.read(stored.key, [lies])

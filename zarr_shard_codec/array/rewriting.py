@@ -15,6 +15,7 @@ from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.compaction import Compaction
 from zarr_shard_codec.core.plans import IndexRequest, Plan, RangeTable, Size
 from zarr_shard_codec.core.ranges import WHOLE, Buffer, Request, clamp
+from zarr_shard_codec.engine.locks import Locking
 from zarr_shard_codec.errors import StoreError
 from zarr_shard_codec.stores import files
 from zarr_shard_codec.stores.copying import append_range
@@ -109,28 +110,6 @@ def _answer(request: Request | RangeTable | Size, state: State) -> Buffer | int:
     return state.read([request])[0]
 
 
-def delete_empty(store: Store, key: str, state: State) -> bool:
-    """Remove a shard that holds nothing, as it was seen; whether it is gone.
-
-    The caller holds the object's lock. A store that has none may have another writer's inner chunks there by
-    now: it removes the object if it still is in this state, or, where it cannot tell, not at all.
-
-    Raises
-    ------
-    StoreError
-        `object_changed`: another writer was faster.
-    """
-    if isinstance(state, InMemory) and state.version is not None and writes_conditionally(store):
-        if not deletes_conditionally(store):
-            return False
-        if not store.delete_if(key, state.version):
-            raise _changed(key)
-        return True
-    state.close()  # Windows deletes no open file
-    store.delete(key)
-    return True
-
-
 def write_compact(store: Store, key: str, codec: ShardingCodec, state: State, compaction: Compaction) -> None:
     """Replace a shard by a compact one, made of ranges of the state, which cannot be read after that.
 
@@ -162,6 +141,30 @@ def write_compact(store: Store, key: str, codec: ShardingCodec, state: State, co
         store.write(key, parts)
     elif not store.write_if(key, parts, state.version):
         raise _changed(key)
+
+
+def may_delete(store: Store, lock: Locking) -> bool:
+    """Whether a shard can be removed, and no update that another writer makes meanwhile with it.
+
+    If not, a shard without inner chunks is written instead: its index alone.
+    """
+    return lock != "auto" or deletes_conditionally(store) or not writes_conditionally(store)
+
+
+def delete_object(store: Store, key: str, state: State) -> None:
+    """Remove the object of which this is the state. The caller holds its lock.
+
+    Raises
+    ------
+    StoreError
+        `store_failure`; `object_changed`: another writer was faster. The object is then as it was.
+    """
+    if isinstance(state, InMemory) and state.version is not None and deletes_conditionally(store):
+        if not store.delete_if(key, state.version):
+            raise _changed(key)
+        return
+    state.close()  # Windows deletes no open file
+    store.delete(key)
 
 
 def _changed(key: str) -> StoreError:
