@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -307,6 +308,32 @@ def test_unfinished_files_are_removed_once_their_writer_is_dead(tmp_path):
 
 def _environment():
     return {**os.environ, "PYTHONPATH": str(Path(zsc.__file__).parent.parent)}
+
+
+@pytest.mark.parametrize("shard", [(2**26,), (2**33,), (2**62,) * 4])
+@pytest.mark.parametrize("location", ["start", "end"])
+def test_an_index_larger_than_its_object_costs_no_memory(shard, location):
+    """Metadata that claim millions of inner chunks, or more than can be, and an object of a few bytes."""
+    store = MemoryStore()
+    array = zsc.create(
+        store,
+        shape=(4,) * len(shard),
+        dtype="int32",
+        shard_shape=shard,
+        inner_chunk_shape=(1,) * len(shard),
+        codecs=[LITTLE, ZSTD],
+        index_location=location,
+    )
+    chunk = bytes(array.codec.inner.encode(np.ones((1,) * len(shard), "int32")))
+    store.write("/".join(["c"] + ["0"] * len(shard)), [chunk, bytes(200)])
+    tracemalloc.start()
+    try:
+        (finding,) = zsc.repair(store, drop_corrupt=True).findings
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
+    assert finding.reason == "shard_too_short"
+    assert "cannot be proven" in finding.message
 
 
 def test_codecs_around_shards_are_left_alone():

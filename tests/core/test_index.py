@@ -130,3 +130,11 @@ def test_sound_is_what_lookup_lets_through(entries, shard_nbytes, largest_nbytes
         assert not index.is_sound(shard_nbytes, largest_nbytes)
     else:
         assert index.is_sound(shard_nbytes, largest_nbytes)
+
+
+@pytest.mark.parametrize("counts", [(2**61,), (2**62,) * 4])
+def test_an_index_that_fits_into_no_memory_is_refused(counts):
+    """By an error that says so, as a chunk of such a size is."""
+    with pytest.raises(SelectionError, match="fits into no memory") as caught:
+        ShardIndex.empty(counts)
+    assert caught.value.reason == "selection_invalid"

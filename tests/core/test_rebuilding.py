@@ -205,6 +205,15 @@ def test_bytes_between_or_behind_chunks_are_refused():
         assert words in found.why
 
 
+@pytest.mark.parametrize("location", ["start", "end"])
+def test_an_index_that_cannot_be_told_is_refused_before_it_is_made(location):
+    """Of entries that are gone each has to be an inner chunk: metadata may claim more than fit into memory."""
+    whole = _codec("zstd").encode(_values())[: -_codec().index_nbytes]
+    codec = _codec("zstd", location, shard=(2**33, 2**33))
+    found = _rebuild(codec, whole, {"lexicographic": inf})
+    assert isinstance(found, Unproven)
+
+
 def test_a_chunk_that_does_not_decode_is_no_chunk():
     """A flipped bit in the middle of the shard: what lies behind it is not guessed."""
     codec = _codec("crc32c")

@@ -43,8 +43,21 @@ class ShardIndex:
 
     @classmethod
     def empty(cls, chunks_per_shard: Coords) -> ShardIndex:
-        """Make an index in which every entry is empty."""
-        return cls(np.full((prod(chunks_per_shard), 2), EMPTY, np.uint64), chunks_per_shard)
+        """Make an index in which every entry is empty.
+
+        Raises
+        ------
+        SelectionError
+            `selection_invalid`: no memory has so many bytes.
+        MemoryError
+            This one has not.
+        """
+        n_chunks = prod(chunks_per_shard)
+        try:
+            return cls(np.full((n_chunks, 2), EMPTY, np.uint64), chunks_per_shard)
+        except ValueError:
+            message = f"the index of a shard of {n_chunks} inner chunks fits into no memory"
+            raise SelectionError("selection_invalid", message) from None
 
     def __len__(self) -> int:
         """Inner chunks per shard, empty ones included."""

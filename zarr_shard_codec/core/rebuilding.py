@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import lgamma, log
+from math import lgamma, log, prod
 from typing import Any, Final
 
 import numpy as np
@@ -89,7 +89,7 @@ def rebuild_index(
     orders
         Orders in which the writer may have put the chunks, and what speaks for each: the sum of `evidence`.
     """
-    n_chunks = len(ShardIndex.empty(shard.chunks_per_shard))
+    n_chunks = prod(shard.chunks_per_shard)
     at_start = shard.index_location == "start"
     first = shard.index_nbytes if at_start else 0
     frames, end = yield from _frames(shard, first, shard_nbytes, frame_nbytes, n_chunks)
@@ -105,6 +105,12 @@ def rebuild_index(
     lies = ByteRange(0, shard.index_nbytes) if at_start else ByteRange(end, rest)
     answer = yield [lies]
     remains = b"" if answer is None else bytes(answer[0])
+    # Before a table is made: metadata may claim one that fits into no memory.
+    if n_chunks > len(frames) + len(remains) // ENTRY_NBYTES:
+        return Unproven(
+            f"{len(frames)} of {n_chunks} inner chunks stand without a gap, "
+            "and too little is left of the index to tell which they are"
+        )
     return _assign(shard, frames, _table(shard, remains), orders)
 
 
@@ -144,7 +150,7 @@ def _as_table(found: list[tuple[int, int]]) -> Table:
 
 def _table(shard: Shard, remains: bytes) -> Table:
     """What is left of the table; entries that are cut off are zeros, which no entry is."""
-    n_chunks = len(ShardIndex.empty(shard.chunks_per_shard))
+    n_chunks = prod(shard.chunks_per_shard)
     form = table_form(shard)
     if form is None:
         return np.zeros((n_chunks, 2), np.uint64)

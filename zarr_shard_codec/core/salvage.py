@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -80,7 +81,7 @@ class FoundIndex:
 
 def table_form(shard: Shard) -> TableForm | None:
     """Find out, by encoding a known table, how the index codecs store it; None if not as it is."""
-    n_chunks = len(ShardIndex.empty(shard.chunks_per_shard))
+    n_chunks = prod(shard.chunks_per_shard)
     table = np.arange(1, 2 * n_chunks + 1, dtype=np.uint64).reshape(-1, 2)
     encoded = bytearray(shard.encode_index(ShardIndex(table, shard.chunks_per_shard)))
     for order in ("<u8", ">u8"):
@@ -107,6 +108,8 @@ def find_index(shard: Shard, shard_nbytes: int, *, chunk_nbytes: int | None) -> 
     chunk_nbytes
         Size of every encoded inner chunk in bytes; None where it varies.
     """
+    if shard_nbytes < shard.index_nbytes:  # metadata may claim an index that fits into no memory
+        return None
     form = table_form(shard)
     if form is None or not form.checksummed:
         return None
@@ -148,7 +151,7 @@ def _candidates(
     least = 1 if chunk_nbytes is None else chunk_nbytes
     if n_starts <= 0 or least > most or block.max() == 0 or block.min() == 0xFF:
         return none
-    n_entries = len(ShardIndex.empty(shard.chunks_per_shard))
+    n_entries = prod(shard.chunks_per_shard)
     little = form.dtype.str == "<u8"
     # No object has 2^48 bytes: the two highest bytes of both numbers are all 0, or all 0xff.
     high = (15, 14, 7, 6) if little else (8, 9, 0, 1)
