@@ -51,6 +51,24 @@ def test_objects_outside_are_deleted(recording_store):
     assert sorted(store.objects()) == ["c/0/0", "c/1/0", "zarr.json"]
 
 
+def test_of_sparse_arrays_only_what_is_stored_is_looked_at(recording_store):
+    """An edge of 10^8 shards, three of them stored: they are cleared, and no others are asked for."""
+    store = recording_store()
+    array = zsc.create(
+        store, shape=(2 * 10**9, 10**9), dtype="i4", shard_shape=(10, 10), inner_chunk_shape=(5, 5)
+    )
+    places = [(10**9 + 3, 0), (10**9 + 7, 7), (10**9 + 7, 10**8 + 7), (10**9 + 8, 10**9 - 1), (5, 5)]
+    for place in [*places, (10**9 + 10, 0)]:
+        array[place] = 1
+    store.forget()
+    array.resize((10**9 + 5, 10**9))
+    edge = {"c/100000000/0", "c/100000000/10000000", "c/100000000/99999999"}
+    assert {key for key, _ in store.reads} == edge | {"zarr.json"}
+    assert "c/100000001/0" in store.deletes
+    array.resize((2 * 10**9, 10**9))
+    assert [array[place] for place in places] == [1, 0, 0, 0, 1]
+
+
 def test_growing_touches_no_data(recording_store):
     """Growing writes the document, and nothing else."""
     store = recording_store()

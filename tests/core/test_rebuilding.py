@@ -207,7 +207,7 @@ def test_bytes_between_or_behind_chunks_are_refused():
 
 @pytest.mark.parametrize("location", ["start", "end"])
 def test_an_index_that_cannot_be_told_is_refused_before_it_is_made(location):
-    """Of entries that are gone each has to be an inner chunk: metadata may claim more than fit into memory."""
+    """Of entries that are gone each has to be an inner chunk: metadata may claim more than memory holds."""
     whole = _codec("zstd").encode(_values())[: -_codec().index_nbytes]
     codec = _codec("zstd", location, shard=(2**33, 2**33))
     found = _rebuild(codec, whole, {"lexicographic": inf})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from operator import index as as_index
 from typing import TYPE_CHECKING, cast
 
@@ -16,7 +17,7 @@ import numpy as np
 from zarr_shard_codec.array.documents import with_member
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.nodes import V2_ARRAY, V3_DOCUMENT, join_key
-from zarr_shard_codec.core.grid import grid_counts
+from zarr_shard_codec.core.grid import Coords, grid_counts
 from zarr_shard_codec.core.jobs import Encoded, UpdateJob
 from zarr_shard_codec.core.pieces import Parts
 from zarr_shard_codec.core.plans import Plan
@@ -52,16 +53,44 @@ def clear_beyond(array: ShardedArray, new_shape: tuple[int, ...]) -> None:
         min(old, count * size)
         for old, count, size in zip(array.shape, counts, array.shard_shape, strict=True)
     ]
-    for axis, size in enumerate(new_shape):
-        if size < reach[axis]:
-            beyond = tuple(slice(size if at == axis else 0, end) for at, end in enumerate(reach))
-            array[beyond] = array.fill_value
-    if any(new < old for new, old in zip(counts, grid_counts(array.shape, array.shard_shape), strict=True)):
-        prefix = len(join_key(array.path, ""))
-        for found in list(array.store.list(array.path)):
-            coords = array.metadata.key_encoding.coords(found.key[prefix:], array.ndim)
-            if coords is not None and any(at >= count for at, count in zip(coords, counts, strict=True)):
-                array.store.delete(found.key)
+    # Objects on the edge of each axis along which the new shape ends within them.
+    edges: dict[int, list[Coords]] = {axis: [] for axis, size in enumerate(new_shape) if size < reach[axis]}
+    outside: list[str] = []
+    fewer = any(
+        new < old for new, old in zip(counts, grid_counts(array.shape, array.shard_shape), strict=True)
+    )
+    prefix = len(join_key(array.path, ""))
+    # Of objects that there can be, sparse arrays have few: those alone are looked at.
+    for found in array.store.list(array.path) if edges or fewer else ():
+        coords = array.metadata.key_encoding.coords(found.key[prefix:], array.ndim)
+        if coords is None:
+            continue
+        if any(at >= count for at, count in zip(coords, counts, strict=True)):
+            outside.append(found.key)
+        else:
+            for axis, edge in edges.items():
+                if coords[axis] == counts[axis] - 1:
+                    edge.append(coords)
+    for axis, edge in edges.items():
+        for low, high in _boxes(edge):
+            beyond = [
+                slice(at * size, min((last + 1) * size, end))
+                for at, last, size, end in zip(low, high, array.shard_shape, reach, strict=True)
+            ]
+            beyond[axis] = slice(new_shape[axis], reach[axis])
+            array[tuple(beyond)] = array.fill_value
+    for key in outside if fewer else ():
+        array.store.delete(key)
+
+
+def _boxes(stored: list[Coords]) -> list[tuple[Coords, Coords]]:
+    """First and last coordinates of what is written at once: the box of all, if most of it is stored."""
+    if not stored:
+        return []
+    low, high = tuple(map(min, zip(*stored, strict=True))), tuple(map(max, zip(*stored, strict=True)))
+    if prod(last + 1 - first for first, last in zip(low, high, strict=True)) <= 2 * len(stored):
+        return [(low, high)]
+    return [(coords, coords) for coords in sorted(stored)]
 
 
 def write_shape(
