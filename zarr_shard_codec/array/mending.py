@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import numpy as np
-
+from zarr_shard_codec.array.health import examine_shard
 from zarr_shard_codec.array.rewriting import State, ask
 from zarr_shard_codec.codecs.framing import frame_size
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
-from zarr_shard_codec.core.findings import Finding, StoredShard, examine, findings_of
-from zarr_shard_codec.core.grid import ChunkOrder, Coords, all_to_coords
+from zarr_shard_codec.core.findings import Finding, StoredShard, findings_of
+from zarr_shard_codec.core.grid import ChunkOrder, Coords, all_to_coords, to_linear
 from zarr_shard_codec.core.index import EMPTY, ShardIndex
 from zarr_shard_codec.core.plans import read_index
 from zarr_shard_codec.core.ranges import ByteRange
@@ -136,18 +135,15 @@ def _salvage(codec: ShardingCodec, state: State, orders: Orders) -> tuple[ShardI
 def _broken_chunks(codec: ShardingCodec, state: State, index: ShardIndex) -> Iterator[tuple[int, Finding]]:
     """Linear indices of the inner chunks that cannot be read, and why."""
     shard = StoredShard(index, state.nbytes, codec.index_nbytes, codec.index_location)
-    inner = codec.inner
-    sound, errors = examine(
-        shard, chunk_nbytes=inner.encoded_nbytes, max_chunk_nbytes=inner.max_encoded_nbytes
-    )
+    sound, errors = examine_shard(codec, shard)
     for finding in errors:
         assert finding.inner_chunk is not None
-        yield int(np.ravel_multi_index(finding.inner_chunk, codec.chunks_per_shard)), finding
+        yield to_linear(finding.inner_chunk, codec.chunks_per_shard), finding
     linear = sound.index.present
     everywhere = all_to_coords(linear, codec.chunks_per_shard)
     for at, coords in zip(linear.tolist(), everywhere, strict=True):
         offset, nbytes = sound.index.entries[at].tolist()
         try:
-            inner.decode(state.read([ByteRange(offset, nbytes)])[0])
+            codec.inner.decode(state.read([ByteRange(offset, nbytes)])[0])
         except CorruptShardError as error:
             yield at, Finding(error.reason, error.message, inner_chunk=coords)
