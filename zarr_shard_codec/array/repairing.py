@@ -131,8 +131,8 @@ def repair(
     drop_corrupt
         Empty the entries of inner chunks that cannot be read: they read as fill value then.
     order
-        `lexicographic` or `morton`: the order in which the writer put inner chunks, for shards that keep no
-        trace of it.
+        `lexicographic`, `morton` or `reverse`: the order in which the writer put inner chunks, for shards
+        that keep no trace of it. None: `lexicographic` or `morton`, where the other shards prove it.
 
     Returns
     -------
