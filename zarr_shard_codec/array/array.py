@@ -25,7 +25,7 @@ from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.grid import ChunkOrder, Coords, each_coords, grid_counts
 from zarr_shard_codec.core.patching import Append, Overwrite
 from zarr_shard_codec.core.plans import Plan, bounds_of
-from zarr_shard_codec.core.selection import Box, as_coords, new_block, parse_selection
+from zarr_shard_codec.core.selection import Box, new_block, parse_coords, parse_selection
 from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.known_chunks import KnownChunks
 from zarr_shard_codec.engine.known_shards import KnownShards
@@ -37,7 +37,7 @@ from zarr_shard_codec.engine.writing import (
     nothing_keeps_others_off,
     write_objects,
 )
-from zarr_shard_codec.errors import SelectionError, UsageError
+from zarr_shard_codec.errors import UsageError
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.protocols import Store, waits_for_network
 
@@ -298,13 +298,13 @@ class ShardedArray:
         clear_beyond(self, new_shape)
         self.metadata = write_shape(self.store, self.path, self.metadata, new_shape, self.lock)
 
-    def shard_writer(self, shard_coords: Sequence[int]) -> ShardWriter:
+    def shard_writer(self, shard_coords: int | Sequence[int]) -> ShardWriter:
         """Write one shard inner chunk by inner chunk, in any order, from any thread, in bounded memory.
 
         Parameters
         ----------
         shard_coords
-            Coordinates of the shard in the array's grid of shards.
+            Coordinates of the shard in the array's grid of shards; an integer for one axis.
 
         Returns
         -------
@@ -317,15 +317,12 @@ class ShardedArray:
         UsageError
             `read_only`; `invalid_argument`: the array has no shards, or codecs around them.
         SelectionError
-            `selection_out_of_bounds`: there is no such shard; `selection_invalid`: these are no integers.
+            `selection_out_of_bounds`, `selection_invalid`: there is no such shard.
         """
         from zarr_shard_codec.array.shard_writer import ShardWriter
 
         self._require_writable()
-        coords = as_coords(shard_coords, "a shard")
-        counts = grid_counts(self.shape, self.shard_shape)
-        if len(coords) != len(counts) or not all(0 <= at < n for at, n in zip(coords, counts, strict=True)):
-            raise SelectionError("selection_out_of_bounds", f"no shard {coords} among {counts}")
+        coords = parse_coords(shard_coords, grid_counts(self.shape, self.shard_shape), "shard")
         bounds = bounds_of(coords, self.shard_shape, self.shape)
         return ShardWriter(self.store, self.path, self.shard_key(coords), self.chain, bounds, self.lock)
 

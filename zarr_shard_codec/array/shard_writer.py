@@ -23,9 +23,9 @@ from zarr_shard_codec.core.index import EMPTY, ShardIndex
 from zarr_shard_codec.core.jobs import Bounds
 from zarr_shard_codec.core.plans import bounds_of
 from zarr_shard_codec.core.ranges import Buffer
-from zarr_shard_codec.core.selection import as_coords, parse_selection
+from zarr_shard_codec.core.selection import parse_coords, parse_selection
 from zarr_shard_codec.engine.locks import Locking, Locks
-from zarr_shard_codec.errors import SelectionError, StoreError, UsageError
+from zarr_shard_codec.errors import StoreError, UsageError
 from zarr_shard_codec.stores import files
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.protocols import Store
@@ -182,14 +182,7 @@ class ShardWriter:
         raise error
 
     def _checked(self, inner_coords: Any) -> Coords:
-        coords = as_coords(inner_coords, "an inner chunk")
-        inside = grid_counts(self._bounds, self._inner_shape)
-        if len(coords) != len(inside) or not all(0 <= at < n for at, n in zip(coords, inside, strict=True)):
-            raise SelectionError(
-                "selection_out_of_bounds",
-                f"no inner chunk {coords} among {inside} of this shard in the array",
-            )
-        return coords
+        return parse_coords(inner_coords, grid_counts(self._bounds, self._inner_shape), "inner chunk")
 
     def _chunk(self, coords: Coords, chunk: Any) -> np.ndarray[Any, Any]:
         """Bring a value to the inner chunk's shape and dtype; beyond the array's edge it is fill value."""

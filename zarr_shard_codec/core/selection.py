@@ -62,25 +62,6 @@ def as_index(wanted: range | Picks, low: int = 0) -> Any:
     return slice(wanted.start - low, wanted.stop - low, wanted.step)
 
 
-def as_coords(given: Any, what: str) -> tuple[int, ...]:
-    """Take coordinates in a grid: a sequence of integers, or one for an axis alone.
-
-    Raises
-    ------
-    SelectionError
-        `selection_invalid`: they are anything else. A float that is whole would be another key.
-    """
-    try:
-        return (as_integer(given),)
-    except TypeError:
-        pass
-    try:
-        return tuple(map(as_integer, given))
-    except TypeError:
-        message = f"expected coordinates of {what}, which are integers, found {given!r:.80}"
-        raise SelectionError("selection_invalid", message) from None
-
-
 def box_index(box: Box) -> tuple[Any, ...]:
     """The box, to index a NumPy array with."""
     return tuple(map(as_index, box))
@@ -220,6 +201,34 @@ def _integer(item: Any, size: int, axis: int) -> int:
             "selection_out_of_bounds", f"index {value} is out of bounds for axis {axis} with size {size}"
         )
     return value % size
+
+
+def parse_coords(given: object, counts: Sequence[int], noun: str) -> tuple[int, ...]:
+    """Understand coordinates in a grid: integers, one an axis; of one axis also the integer itself.
+
+    Parameters
+    ----------
+    given
+        As the user wrote them.
+    counts
+        How many of what is meant there are along each axis.
+    noun
+        What is meant, for the errors.
+
+    Raises
+    ------
+    SelectionError
+        `selection_out_of_bounds`: the grid has none there; `selection_invalid`: no integers.
+    """
+    try:
+        coords = tuple(map(as_integer, given if isinstance(given, Iterable) else (given,)))
+    except TypeError:
+        raise SelectionError(
+            "selection_invalid", f"expected the coordinates of one {noun}, found {given!r:.80}"
+        ) from None
+    if len(coords) != len(counts) or not all(0 <= at < n for at, n in zip(coords, counts, strict=True)):
+        raise SelectionError("selection_out_of_bounds", f"no {noun} {coords} among {tuple(counts)}")
+    return coords
 
 
 def single_chunk(
