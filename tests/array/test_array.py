@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -190,6 +193,24 @@ def test_damage_is_not_written_over():
         ("float32", 1j, "value_type_mismatch"),
         ("float64", "one", "value_type_mismatch"),
         ("bool", np.int8(2), "value_type_mismatch"),
+        ("bool", 2, "value_type_mismatch"),
+        ("bool", [True, 2, False] * 3, "value_type_mismatch"),
+        ("bool", Decimal("0.5"), "value_type_mismatch"),
+        ("bool", [10**5000], "value_type_mismatch"),
+        ("int32", Decimal("2.7"), "value_type_mismatch"),
+        ("int32", Fraction(5, 2), "value_type_mismatch"),
+        ("int32", np.array(["5"], object), "value_type_mismatch"),
+        ("int32", object(), "value_type_mismatch"),
+        ("M8[ns]", np.array(["3000-01-01"], "M8[D]"), "value_type_mismatch"),
+        ("M8[ns]", [np.datetime64("3000-01-01", "D")], "value_type_mismatch"),
+        ("M8[ns]", date(3000, 1, 1), "value_type_mismatch"),
+        ("M8[s]", np.datetime64(1001, "ms"), "value_type_mismatch"),
+        ("M8[s]", datetime(2020, 1, 1, microsecond=3), "value_type_mismatch"),  # noqa: DTZ001 - NumPy's have none
+        ("M8[s]", 2**63, "value_type_mismatch"),
+        ("M8[s]", np.int64(5), "value_type_mismatch"),
+        ("m8[s]", np.uint64(2**63 + 5), "value_type_mismatch"),
+        ("V2", np.array([b"abcd"], "V4"), "value_type_mismatch"),
+        ("V2", 5, "value_type_mismatch"),
     ],
 )
 def test_values_that_do_not_fit_are_refused(recording_store, dtype, value, reason):
@@ -214,6 +235,23 @@ def test_values_that_do_not_fit_are_refused(recording_store, dtype, value, reaso
         ("complex64", 1),
         ("int64", np.uint64(2**63 - 1)),
         ("int32", [[1] * 9] * 10),
+        ("int32", Decimal(2)),
+        ("uint64", [2**64 - 1] * 9),
+        ("int32", np.array([5], object)),
+        ("int32", np.array([[[5]]], object)),
+        ("bool", 1),
+        ("float32", Decimal("0.1")),
+        ("float32", Fraction(1, 3)),
+        ("float32", 16777217),
+        ("M8[ns]", np.array(["2020-01-01"], "M8[D]")),
+        ("M8[s]", np.datetime64(1000, "ms")),
+        ("M8[s]", [np.datetime64("NaT", "ns"), *[np.datetime64(10**9, "ns")] * 8]),
+        ("M8[s]", datetime(2020, 1, 1)),  # noqa: DTZ001 - NumPy's have none
+        ("M8[us]", date(2020, 1, 1)),
+        ("m8[s]", timedelta(1)),
+        ("M8[s]", 5),
+        ("m8[s]", np.int64(5)),
+        ("V4", np.array([b"ab"], "V2")),
     ],
 )
 def test_values_that_fit_are_taken(dtype, value):
@@ -223,6 +261,16 @@ def test_values_that_fit_are_taken(dtype, value):
     model = np.zeros(array.shape, dtype)
     model[...] = value
     assert _same(array[...], model)
+
+
+@pytest.mark.filterwarnings("error")
+def test_floats_past_the_largest_are_infinite():
+    """As NumPy has it, which says so in a warning: that is not ours to give."""
+    array = _create(MemoryStore(), dtype="f4")
+    array[...] = np.array([-1e300] * 9)
+    array[0] = 1e300
+    assert (array[0] == np.inf).all()
+    assert (array[1:] == -np.inf).all()
 
 
 def test_reading_only_refuses_writing(forbidden_store):

@@ -1,6 +1,8 @@
 """What is written: anything that a caller gives for a selection, as an array of exactly that shape and dtype.
 
-Owns the question which values fit; nothing is rounded, wrapped or cut off on the way.
+Owns the question which values fit. Integers, booleans, times and raw bytes are taken as they are or not at
+all: none is rounded, wrapped or cut off on the way. What becomes a float is rounded to the nearest one of
+the dtype, as NumPy does: past the largest that is an infinity.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ def as_block(value: Any, wanted: Selection, dtype: np.dtype[Any]) -> np.ndarray[
     UsageError
         `value_shape_mismatch`, `value_type_mismatch`.
     """
-    given = np.asarray(value) if isinstance(value, np.ndarray | np.generic) else _from_python(value, dtype)
+    try:
+        given = np.asarray(value)
+    except ValueError as error:  # lists of unequal lengths
+        raise UsageError("value_shape_mismatch", f"expected numbers, or lists of them: {error}") from None
     try:
         block = wanted.block(given)
     except ValueError:
@@ -31,32 +36,44 @@ def as_block(value: Any, wanted: Selection, dtype: np.dtype[Any]) -> np.ndarray[
         ) from None
     if given.dtype == dtype:
         return block.astype(dtype, copy=False)
-    # Integers go by their values: NumPy counts int64 → int32 as the same kind, and wraps.
-    integers = given.dtype.kind in "iu" and dtype.kind in "iu"
-    if np.can_cast(given.dtype, dtype, "safe" if integers else "same_kind"):
-        return block.astype(dtype, copy=False)
-    converted = block.astype(dtype) if integers else None
-    if converted is None or (converted != block).any():
-        found = "" if converted is None else f", {block[converted != block][0]} among them"
-        raise UsageError(
-            "value_type_mismatch",
-            f"expected values that {dtype} can hold, found {given.dtype}{found}",
-            hint="Convert it first, value.astype(…), to say what is to be done with values that do not fit.",
-        )
-    return converted
+    # The NumPy type of Python's integers and objects says little of what they hold.
+    from_python = not isinstance(value, np.ndarray | np.generic)
+    by_value = given.dtype.kind == "O" or (from_python and given.dtype.kind in "iu")
+    return wanted.block(_converted(given, dtype, by_value=by_value))  # converted before it is broadcast
 
 
-def _from_python(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Take numbers and lists of them, whose NumPy type says little of what they hold."""
-    try:
-        plain = np.asarray(value)
-    except ValueError as error:  # lists of unequal lengths
-        raise UsageError("value_shape_mismatch", f"expected numbers, or lists of them: {error}") from None
-    if np.can_cast(plain.dtype, dtype, "same_kind") or plain.dtype.kind in "iuO":
+def _converted(given: np.ndarray[Any, Any], dtype: np.dtype[Any], *, by_value: bool) -> np.ndarray[Any, Any]:
+    """Convert what fits: by the types, or by each value alone."""
+    fits = np.can_cast(given.dtype, dtype, "same_kind")
+    if dtype.kind == "V":  # a shorter raw type counts as the same kind for NumPy, which cuts off
+        fits = fits and not by_value and given.dtype.itemsize <= dtype.itemsize
+    found = ""
+    if fits or (by_value and dtype.kind != "V") or (given.dtype.kind in "iu" and dtype.kind in "iu"):
         try:
-            return np.asarray(value, dtype)
+            with np.errstate(all="ignore"):
+                converted = given.astype(dtype)
+            lost = _lost(given, converted)
+            if not lost.any():
+                return converted
+            found = f", {given[lost][0]} among them"
         except (OverflowError, ValueError, TypeError) as error:
-            raise UsageError(
-                "value_type_mismatch", f"expected values that {dtype} can hold: {error}"
-            ) from None
-    return plain
+            found = f": {error}"
+    raise UsageError(
+        "value_type_mismatch",
+        f"expected values that {dtype} can hold, found {given.dtype}{found}",
+        hint="Convert it first, value.astype(…), to say what is to be done with values that do not fit.",
+    )
+
+
+def _lost(given: np.ndarray[Any, Any], converted: np.ndarray[Any, Any]) -> Any:
+    """Which values are others now than they were given."""
+    kind = converted.dtype.kind
+    if kind in "mM":
+        if given.dtype.kind not in "mMO":  # integers: counts of the dtype's unit
+            return converted.astype(np.int64) != given
+        if given.dtype.kind == "O":  # Python's times are counts of microseconds
+            given = given.astype(f"{kind}8[us]")
+        return (converted.astype(given.dtype) != given) & ~np.isnat(given)
+    if kind in "fcV" or np.can_cast(given.dtype, converted.dtype, "safe"):
+        return np.False_
+    return converted != given
