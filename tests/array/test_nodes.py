@@ -7,10 +7,11 @@ import json
 import obstore
 import pytest
 
+import zarr_shard_codec as zsc
 from zarr_shard_codec.array import nodes
 from zarr_shard_codec.array.group import GroupMetadata
-from zarr_shard_codec.array.nodes import walk_nodes, walk_readable
-from zarr_shard_codec.errors import MetadataError, StoreError
+from zarr_shard_codec.array.nodes import walk_readable
+from zarr_shard_codec.errors import MetadataError, NodeNotFoundError, StoreError
 from zarr_shard_codec.stores.memory import MemoryStore
 from zarr_shard_codec.stores.object_store import ObjectStore
 
@@ -24,7 +25,7 @@ def _store(**objects):
     return store
 
 
-def test_a_broken_document_ends_the_strict_walk_and_not_the_other():
+def test_a_broken_document_does_not_end_the_walk():
     """In place of the node stands the error, with its key; what lies beside and below is still found."""
     store = _store(zarr_json=GROUP, a__zarr_json=b"{", a__b__zarr_json=GROUP, c__zarr_json=GROUP)
     found = list(walk_readable(store))
@@ -33,8 +34,21 @@ def test_a_broken_document_ends_the_strict_walk_and_not_the_other():
     assert isinstance(error, MetadataError)
     assert (error.reason, error.key) == ("invalid_json", "a/zarr.json")
     assert all(isinstance(node, GroupMetadata) for _, node in found)
-    with pytest.raises(MetadataError):
-        list(walk_nodes(store))
+
+
+def test_a_group_is_no_array_whatever_is_in_it(recording_store):
+    """The error names ten arrays and looks for no more; of a node that is broken it says nothing."""
+    store = recording_store()
+    array = zsc.create(MemoryStore(), shape=4, dtype="u1", shard_shape=4, inner_chunk_shape=2).metadata
+    store.write("zarr.json", [GROUP])
+    store.write("a/zarr.json", [b"{"])
+    for number in range(30):
+        store.write(f"b{number:02}/zarr.json", [array.to_bytes()])
+    store.forget()
+    with pytest.raises(NodeNotFoundError) as caught:
+        zsc.open(store)
+    assert caught.value.hint == f"Arrays in it: {', '.join(f'b{number:02}' for number in range(10))} …"
+    assert not any(key.startswith("b11") for key, _ in store.reads)
 
 
 @pytest.mark.parametrize("name", ["a__zarr_json", "a___zarray"])

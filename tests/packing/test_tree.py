@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 import zarr_shard_codec as zsc
-from zarr_shard_codec.array.nodes import walk_nodes
+from zarr_shard_codec.array.nodes import walk_readable
 from zarr_shard_codec.errors import MetadataError, NodeNotFoundError, PackingError, UsageError
 from zarr_shard_codec.packing import pack, unpack
 from zarr_shard_codec.stores.local import LocalStore
@@ -179,7 +179,7 @@ def test_the_target_has_no_node_before_its_chunks_are_complete(tmp_path, tree):
     class Stop(Exception):  # noqa: N818
         pass
 
-    total = len(list(walk_nodes(LocalStore(tree))))
+    total = len(list(walk_readable(LocalStore(tree))))
     for limit in range(1, 6):
         told = []
 
@@ -191,11 +191,11 @@ def test_the_target_has_no_node_before_its_chunks_are_complete(tmp_path, tree):
         target = tmp_path / f"target-{limit}"
         with pytest.raises(Stop):
             pack(tree, target, shard_size="600B", progress=stop)
-        nodes = dict(walk_nodes(LocalStore(target)))
+        nodes = dict(walk_readable(LocalStore(target)))
         assert all(node.shape for node in nodes.values())  # no group
         for path in nodes:
             assert np.array_equal(zsc.open(target / path)[...], zsc.open(tree / path)[...])
         assert (target / ".zarr-shard-packing.json").exists()
         pack(tree, target, shard_size="600B")
-        assert len(dict(walk_nodes(LocalStore(target)))) == total
+        assert len(dict(walk_readable(LocalStore(target)))) == total
         assert not (target / ".zarr-shard-packing.json").exists()

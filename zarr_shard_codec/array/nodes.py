@@ -6,6 +6,7 @@ Owns the names of metadata documents. What they say is the business of `metadata
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -108,25 +109,13 @@ def find_node(store: Store, path: str = "") -> Node | None:
     return None
 
 
-def walk_nodes(store: Store, path: str = "") -> Iterator[tuple[str, Node]]:
+def walk_readable(store: Store, path: str = "") -> Iterator[tuple[str, Node | ZarrShardError]]:
     """Every node at and below a path, parents first, siblings in order of their names.
 
-    Folders without a document are looked into as well: v3 groups need none. Chunks are never listed,
-    for what lies below an array is not a node.
-
-    Raises
-    ------
-    MetadataError
-        As `find_node`.
+    In the place of a node that cannot be read stands the error, with its key. Folders without a document are
+    looked into as well: v3 groups need none. Chunks are never listed, for what lies below an array is not a
+    node.
     """
-    for at, node in walk_readable(store, path):
-        if isinstance(node, ZarrShardError):
-            raise node
-        yield at, node
-
-
-def walk_readable(store: Store, path: str = "") -> Iterator[tuple[str, Node | ZarrShardError]]:
-    """Walk as `walk_nodes` does, past what cannot be read: in its place stands the error, with its key."""
     node: Node | ZarrShardError | None
     left = [path]
     while left:
@@ -175,7 +164,8 @@ def require_array(store: Store, path: str) -> ArrayMetadata:
         return node
     if node is None:
         raise nothing_here(store, "there is no Zarr array", key=join_key(path, V3_DOCUMENT))
-    arrays = [at for at, below in walk_nodes(store, path) if isinstance(below, ArrayMetadata)]
+    below = (at for at, node in walk_readable(store, path) if isinstance(node, ArrayMetadata))
+    arrays = list(islice(below, 11))  # a tree may be large, and others' nodes broken
     raise NodeNotFoundError(
         "not_found",
         "expected an array, found a group",
