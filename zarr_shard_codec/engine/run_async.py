@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final
+from itertools import chain
 
 from zarr_shard_codec.engine.conversations import converse_seen_async
-from zarr_shard_codec.engine.pool import waiting_pool, working_pool
-from zarr_shard_codec.engine.run import ReadTask, decode, decode_batches, read_alone
+from zarr_shard_codec.engine.pool import WAITING_THREADS, waiting_pool, working_pool
+from zarr_shard_codec.engine.run import ReadTask, decode, decode_batches, depth_for, peek, read_alone
 from zarr_shard_codec.stores.protocols import AsyncStore
-
-_OBJECTS_IN_FLIGHT: Final = 32
-"""Objects that are read at once: enough to hide the latency of an object store."""
 
 
 async def read_objects_async(store: AsyncStore, tasks: Iterable[ReadTask]) -> None:
     """Read objects into their targets, as `run.read_objects` does, waiting without threads."""
-    in_flight = asyncio.Semaphore(_OBJECTS_IN_FLIGHT)
+    few, rest = peek(tasks, WAITING_THREADS)
+    in_flight = asyncio.Semaphore(depth_for(store, (task.target.nbytes for task in few)))
     loop = asyncio.get_running_loop()
 
     async def read(task: ReadTask) -> None:
@@ -37,7 +35,7 @@ async def read_objects_async(store: AsyncStore, tasks: Iterable[ReadTask]) -> No
 
     try:
         async with asyncio.TaskGroup() as group:
-            for task in tasks:
+            for task in chain(few, rest):
                 await in_flight.acquire()
                 group.create_task(read(task))
     except ExceptionGroup as errors:
