@@ -144,6 +144,33 @@ def test_arguments_that_make_no_array_are_all_named(forbidden_store):
     assert any(reason == "invalid_shape" and "chunk_grid" in path for path, reason in reasons)
 
 
+@pytest.mark.parametrize(
+    ("argument", "reason"),
+    [
+        ({"dimension_names": 5}, "wrong_type"),
+        ({"dimension_names": 0}, "wrong_type"),
+        ({"dimension_names": "xy"}, "wrong_type"),
+        ({"shape": np.array(8)}, "chunk_shape_mismatch"),
+        ({"fill_value": np.array([1, 0])}, "invalid_fill_value"),
+        ({"fill_value": np.array([1, 0]), "dtype": "bool"}, "invalid_fill_value"),
+        ({"fill_value": np.array([1, 0]), "dtype": "M8[s]"}, "invalid_fill_value"),
+        ({"path": None}, "invalid_argument"),
+    ],
+    ids=str,
+)
+def test_arguments_of_a_wrong_type_are_named(forbidden_store, argument, reason):
+    """None of them ends in an error of Python's, or is taken for another."""
+    with pytest.raises(zsc.ZarrShardError) as caught:
+        _create(forbidden_store(), **argument)
+    assert caught.value.reason == reason
+
+
+def test_an_array_without_axes_is_the_length_of_one_axis():
+    """As the integer in it is."""
+    array = zsc.create(MemoryStore(), shape=np.array(8), dtype="u1", shard_shape=4, inner_chunk_shape=2)
+    assert array.shape == (8,)
+
+
 def test_error_refuses_whatever_is_there():
     """exist="error": an array, the same one too, or a group there is an error, and stays."""
     store = MemoryStore()

@@ -357,6 +357,10 @@ def test_a_callers_value_becomes_the_types(dtype, value, hexadecimal):
         ("M8[s]", np.timedelta64(1, "s")),
         ("int64", np.datetime64(1, "s")),
         ("int8", np.zeros(2, "i1")),
+        ("bool", np.array([1, 0])),
+        ("M8[s]", np.array([1, 0])),
+        ("M8[s]", [np.array([1, 0])]),
+        ("complex64", np.array([1.0, 0.0])),
     ],
 )
 def test_a_callers_value_is_never_changed_silently(dtype, value):

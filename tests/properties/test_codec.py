@@ -296,6 +296,18 @@ def test_any_bytes_are_a_shard_or_our_error(case, data):
         assert np.asarray(found).dtype == array.dtype
 
 
+def test_an_integer_is_the_shape_of_a_shard_of_one_axis():
+    """As for `create`; what is no shape is refused as an argument."""
+    configuration = {"chunk_shape": [2], "codecs": [_bytes()], "index_codecs": [_bytes()]}
+    for shape in (4, [4], np.array([4]), np.int64(4)):
+        codec = ShardingCodec.from_metadata(configuration, shard_shape=shape, dtype="i4")
+        assert codec.spec.shape == (4,)
+    for shape in (None, "4", (4.0,), (0,), (-4,)):
+        with pytest.raises(ZarrShardError) as caught:
+            ShardingCodec.from_metadata(configuration, shard_shape=shape, dtype="i4")
+        assert caught.value.reason == "invalid_argument"
+
+
 def test_wrong_arrays_are_refused():
     """An array of another shape or type is not encoded, nor silently cast."""
     configuration = {"chunk_shape": [2], "codecs": [_bytes()], "index_codecs": [_bytes()]}

@@ -116,6 +116,8 @@ def open(  # noqa: A001 - the field's name for it, used as zsc.open
     StoreError
         `store_failure`, `missing_extra`.
     """
+    if not isinstance(path, str):
+        raise UsageError("invalid_argument", f"path: expected a string, found {path!r:.80}")
     store = resolve(path_or_store)
     if metadata is None:
         metadata = require_array(store, path)
@@ -232,7 +234,9 @@ def create(
         "attributes": {} if attributes is None else attributes,
     }
     if dimension_names is not None:
-        document["dimension_names"] = list(dimension_names)
+        # A name alone is no list of names; the document's reader says so.
+        listed = isinstance(dimension_names, Iterable) and not isinstance(dimension_names, str)
+        document["dimension_names"] = list(dimension_names) if listed else dimension_names
     metadata = ArrayMetadata.from_json(document)
     # What codecs fill in (blosc's typesize) is written as well.
     metadata = replace(metadata, codecs=tuple(metadata.chain.to_metadata()))
@@ -270,6 +274,8 @@ async def create_async(path_or_store: Any, **options: Any) -> ShardedArray:
 
 def _sizes(shape: int | Sequence[int]) -> list[JSON]:
     # NumPy's integers are welcome; anything else goes on, to be refused with its place in the document.
+    if isinstance(shape, np.ndarray):
+        shape = shape.tolist()  # an integer, if it has no axes
     sizes = shape if isinstance(shape, Iterable) else [shape]
     return [size.item() if isinstance(size, np.integer) else size for size in sizes]
 

@@ -6,9 +6,10 @@ conversations themselves stand in `core.reading` and `core.writing`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from operator import index as as_integer
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
@@ -75,7 +76,7 @@ class ShardingCodec:
         cls,
         configuration: Mapping[str, JSON],
         *,
-        shard_shape: tuple[int, ...],
+        shard_shape: int | Sequence[int],
         dtype: Any,
         fill_value: Any = 0,
         chunk_order: ChunkOrder = "lexicographic",
@@ -87,7 +88,7 @@ class ShardingCodec:
         configuration
             The parsed JSON object: `chunk_shape`, `codecs`, `index_codecs`, `index_location`.
         shard_shape
-            Shape of a shard, in elements.
+            Shape of a shard, in elements; an integer for one axis.
         dtype
             NumPy data type of the array, or the name of a Zarr v3 one.
         fill_value
@@ -101,10 +102,10 @@ class ShardingCodec:
         MetadataError
             With every problem at once; see `errors.Reason`, "a metadata document".
         UsageError
-            `invalid_argument`: the chunk order.
+            `invalid_argument`: the chunk order, the shard's shape.
         """
         dtype = as_dtype(dtype)
-        spec = ChunkSpec(tuple(shard_shape), dtype, coerce_fill_value(fill_value, dtype))
+        spec = ChunkSpec(_shape(shard_shape), dtype, coerce_fill_value(fill_value, dtype))
         try:
             codec = cls._for_spec(configuration, spec)
         except RecursionError:
@@ -290,6 +291,16 @@ class ShardingCodec:
 def build(name: str, configuration: Mapping[str, JSON], spec: ChunkSpec) -> ShardingCodec:  # noqa: ARG001
     """Build the codec for a spec: the registry's factory. Raises `MetadataError`."""
     return ShardingCodec._for_spec(configuration, spec)  # noqa: SLF001
+
+
+def _shape(given: int | Sequence[int]) -> tuple[int, ...]:
+    try:
+        shape = tuple(map(as_integer, given if isinstance(given, Iterable) else (given,)))
+    except TypeError:
+        shape = (0,)
+    if any(size < 1 for size in shape):
+        raise UsageError("invalid_argument", f"shard_shape: expected sizes of 1 or more, found {given!r:.80}")
+    return shape
 
 
 def _chain(

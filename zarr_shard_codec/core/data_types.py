@@ -189,7 +189,10 @@ def coerce_fill_value(value: object, dtype: np.dtype[Any], path: str = "fill_val
     MetadataError
         `invalid_fill_value`: the value is not one of the type's, or would change when it became one.
     """
-    if isinstance(value, np.ndarray) and value.ndim == 0:
+    if isinstance(value, np.ndarray):
+        if value.ndim:
+            message = f"expected one element, found an array of shape {value.shape}"
+            raise _error(path, "invalid_fill_value", message)
         value = value[()]
     if isinstance(value, np.generic):
         if value.dtype.newbyteorder("=") == dtype:
@@ -199,7 +202,7 @@ def coerce_fill_value(value: object, dtype: np.dtype[Any], path: str = "fill_val
         value = value.item()
     if type(value) is int and value == 0:
         return _scalar(bytes(dtype.itemsize), dtype)
-    if dtype.kind == "b" and value in (0, 1):
+    if dtype.kind == "b" and isinstance(value, int | float) and value in (0, 1):
         value = bool(value)
     elif dtype.kind in "iu" and isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -225,7 +228,7 @@ def _fill_bytes(json: JSON, dtype: np.dtype[Any]) -> bytes:
     if dtype.kind in "iu":
         return _integer_bytes(json, dtype.itemsize, signed=dtype.kind == "i")
     if dtype.kind in "mM":
-        return _integer_bytes(_NAT if json == "NaT" else json, 8, signed=True)
+        return _integer_bytes(_NAT if isinstance(json, str) and json == "NaT" else json, 8, signed=True)
     if dtype.kind == "f":
         return _float_bytes(json, dtype.itemsize)
     if dtype.kind == "c":
