@@ -302,6 +302,45 @@ def test_groups_are_never_replaced(objects):
     assert {key: bytes(store.read(key, [WHOLE])[0]) for key in _keys(store)} == before
 
 
+def test_what_has_nodes_in_it_is_never_replaced():
+    """Though it is an array: the error says what was found, and calls it no group."""
+    store = MemoryStore()
+    store.write("a/zarr.json", [_create(MemoryStore()).metadata.to_bytes()])
+    store.write("a/b/zarr.json", [GROUP])
+    error = _refused("already_exists", store, path="a", exist="replace")
+    assert "there is a/b/zarr.json" in error.message
+    assert "group" not in error.message
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("exist", ["error", "match", "replace"])
+@pytest.mark.parametrize("path", ["a/c", "a/b/c"])
+def test_an_array_lies_in_no_array(version, exist, path):
+    """What is written into it could be taken for the other one's chunks."""
+    store = MemoryStore()
+    if version == 3:
+        _create(store, path="a")[...] = 1
+    else:
+        store.write("a/.zarray", [b'{"zarr_format": 2}'])
+        store.write("a/0.0", [b"precious"])
+    before = _keys(store)
+    error = _refused("already_exists", store, path=path, exist=exist)
+    assert (error.key, _keys(store)) == ("a", before)
+
+
+def test_what_lies_above_costs_a_read_a_level(recording_store):
+    """Groups are asked for what they are; an array that is there has been asked already."""
+    store = recording_store()
+    for key in ("zarr.json", "a/zarr.json", "a/b/zarr.json"):
+        store.write(key, [GROUP])
+    store.forget()
+    _create(store, path="a/b/c")
+    assert [key for key, _ in store.reads if "c" not in key] == ["zarr.json", "a/zarr.json", "a/b/zarr.json"]
+    store.forget()
+    _create(store, path="a/b/c", exist="match")
+    assert [key for key, _ in store.reads] == ["a/b/c/zarr.json"]
+
+
 def test_async_twins_do_the_same(tmp_path):
     """create_async and open_async take the same arguments, and raise the same errors."""
 

@@ -70,10 +70,19 @@ def read_document(store: Store, key: str) -> bytes | None:
 
 def names_group(document: bytes | None) -> bool:
     """Whether a v3 document says that it is a group's, whatever else is wrong with it."""
+    return _node_type(document) == "group"
+
+
+def names_array(document: bytes | None) -> bool:
+    """Whether a v3 document says that it is an array's, whatever else is wrong with it."""
+    return _node_type(document) == "array"
+
+
+def _node_type(document: bytes | None) -> object:
     try:
-        return document is not None and parse_document(document).get("node_type") == "group"
+        return None if document is None else parse_document(document).get("node_type")
     except MetadataError:
-        return False
+        return None
 
 
 def find_node(store: Store, path: str = "") -> Node | None:
@@ -143,10 +152,9 @@ def _claims_array(store: Store, path: str, node: object) -> bool:
     if node.key == join_key(path, V2_ARRAY):
         return True
     try:
-        document = parse_document(read_document(store, join_key(path, V3_DOCUMENT)) or b"")
+        return names_array(read_document(store, join_key(path, V3_DOCUMENT)))
     except ZarrShardError:
         return False
-    return document.get("node_type") == "array"
 
 
 def require_array(store: Store, path: str) -> ArrayMetadata:

@@ -18,11 +18,13 @@ from zarr_shard_codec.array.group import GroupMetadata
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.nodes import (
     DOCUMENTS,
+    V2_ARRAY,
     V2_GROUP,
     V3_DOCUMENT,
     Node,
     find_node,
     join_key,
+    names_array,
     names_group,
     read_document,
     require_array,
@@ -205,8 +207,8 @@ def create(
     MetadataError
         The arguments make no array; all problems at once.
     NodeExistsError
-        `already_exists`, `node_mismatch`; `stale_data`: there are chunks without metadata, which would
-        be read as this array's.
+        `already_exists`: also an array that this one would lie in; `node_mismatch`; `stale_data`: there are
+        chunks without metadata, which would be read as this array's.
     UsageError, StoreError
         As `open`.
     """
@@ -254,9 +256,13 @@ def create(
     written = metadata.to_bytes()  # or refused, before anything is deleted
 
     if exist == "replace":
+        _require_groups_above(store, path)
         _delete_array(store, path)
     else:
-        there = find_node(store, path) or _find_behind_chunks(store, path)
+        there = find_node(store, path)
+        if there is None:
+            _require_groups_above(store, path)
+            there = _find_behind_chunks(store, path)
         if there is not None:
             _require_same(there, array, exist)
             return array
@@ -330,9 +336,7 @@ def _require_same(there: Node | None, array: ShardedArray, exist: Exist) -> None
 
 def _delete_array(store: Store, path: str) -> None:
     """Delete an array, its metadata first: a crash in between leaves chunks that nothing reads."""
-    if _is_group(store, path):
-        message = f"a group is never replaced by an array, and there is one at {store}"
-        raise NodeExistsError("already_exists", message, key=path or None)
+    _require_no_group(store, path)
     chunks = list(_chunk_keys(store, path))
     for name in sorted(DOCUMENTS):
         store.delete(join_key(path, name))
@@ -340,19 +344,35 @@ def _delete_array(store: Store, path: str) -> None:
         store.delete(key)
 
 
-def _is_group(store: Store, path: str) -> bool:
-    """Whether there is a group, broken or implied by a node below it included."""
+def _require_no_group(store: Store, path: str) -> None:
+    """Refuse a group, one that is broken or implied by a node below it included."""
     try:
-        if isinstance(find_node(store, path), GroupMetadata):
-            return True
+        group = isinstance(find_node(store, path), GroupMetadata)
     except MetadataError:  # broken metadata may be replaced, but not a group's
         document = read_document(store, join_key(path, V3_DOCUMENT))
-        if names_group(document) or read_document(store, join_key(path, V2_GROUP)) is not None:
-            return True
+        group = names_group(document) or read_document(store, join_key(path, V2_GROUP)) is not None
+    if group:
+        message = f"a group is never replaced by an array, and there is one at {store}"
+        raise NodeExistsError("already_exists", message, key=path or None)
     own = {join_key(path, name) for name in DOCUMENTS}
-    return any(
-        found.key.rpartition("/")[2] in DOCUMENTS and found.key not in own for found in store.list(path)
-    )
+    for found in store.list(path):
+        if found.key.rpartition("/")[2] in DOCUMENTS and found.key not in own:
+            message = (
+                f"what has other nodes in it is never replaced by an array: there is {found.key} at {store}"
+            )
+            raise NodeExistsError("already_exists", message, key=path or None)
+
+
+def _require_groups_above(store: Store, path: str) -> None:
+    """Refuse a path within an array: what is written there could be taken for its chunks."""
+    parts = path.split("/") if path else []
+    for depth in range(len(parts)):
+        above = "/".join(parts[:depth])
+        document = read_document(store, join_key(above, V3_DOCUMENT))
+        v2_array = document is None and read_document(store, join_key(above, V2_ARRAY)) is not None
+        if v2_array or names_array(document):
+            message = f"there is an array at {store} already, and only groups have other nodes in them"
+            raise NodeExistsError("already_exists", message, key=above or "/")
 
 
 def _chunk_keys(store: Store, path: str) -> Iterator[str]:
