@@ -240,7 +240,9 @@ def test_a_shard_that_is_not_stored_is_no_finding(tmp_path):
     assert _json(tmp_path, "--shard", "1,1")[1]["present"] is False
 
 
-@pytest.mark.parametrize("shard", ["0", "0,0,0", "0,x", "-1,0", "2,0", "0.5,0", "", "c/0/0", "٣,0"])
+@pytest.mark.parametrize(
+    "shard", ["0", "0,0,0", "0,x", "-1,0", "2,0", "0.5,0", "", "c/0/0", "٣,0", "9" * 5000 + ",0"]
+)
 def test_a_shard_that_cannot_be_is_bad_usage(tmp_path, shard):
     """Wrong rank, no number, outside the grid: status 2, and what was expected."""
     _make(tmp_path)

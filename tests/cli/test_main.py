@@ -85,6 +85,48 @@ def test_an_output_without_arrows(tmp_path, source, encoding):
         assert ("2 objects: chunks of 2" if "pack" in arguments else "Encoded size") in result.stdout
 
 
+def test_the_c_locale(tmp_path):
+    """It has no more than ASCII, and Python is ready for bytes there, not for what we print."""
+    zarr.create_array(str(tmp_path), shape=(4, 4), shards=(4, 4), chunks=(2, 2), dtype="u1")[...] = 1
+    for arguments in ([], ["--shard", "0,0"]):
+        result = _run("inspect", tmp_path, *arguments, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+        assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("verb", ["inspect", "verify", "--help"])
+def test_an_output_that_is_closed(source, closed, verb):
+    """What goes there goes nowhere, and the status is what it would be."""
+    for broken in (False, True):
+        if broken:
+            (source / "c/1").write_bytes(b"")
+        command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", PROGRAM, verb, str(source)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == int(broken and verb == "verify")
+        assert result.stderr == ""
+
+
+@pytest.mark.parametrize("verb", ["inspect", "verify", "--help"])
+def test_an_output_that_nobody_reads(source, verb):
+    """Not the status of findings, and nothing is said of it."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    result = _run(verb, source, stdout=theirs)
+    os.close(theirs)
+    assert (result.returncode, result.stderr) == (141, "")
+
+
+def test_ctrl_c(monkeypatch, source):
+    """Not the status of findings."""
+
+    def interrupted(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("zarr_shard_codec.array.surveys.Verifier.run", interrupted)
+    result = CliRunner().invoke(main, ["verify", str(source)])
+    assert (result.exit_code, result.stderr) == (130, "\nAborted!\n")
+
+
 def test_no_colour_where_none_is_wanted(tmp_path, source, terminal):
     """NO_COLOR takes colours from findings and errors, on a terminal, too."""
     (source / "c/1").write_bytes(b"")

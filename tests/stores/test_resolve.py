@@ -46,7 +46,9 @@ def test_urls_are_obstores(url):
     assert isinstance(store, ObjectStore)
 
 
-@pytest.mark.parametrize("target", ["", "ftp://host/a", "memory://", "file://elsewhere/a", 3, None, b"bytes"])
+@pytest.mark.parametrize(
+    "target", ["", "ftp://host/a", "memory://", "file://elsewhere/a", "file://[x", 3, None, b"bytes"]
+)
 def test_anything_else_is_refused(target):
     """What is neither a path nor a known URL nor a store is an error of the caller, by reason."""
     with pytest.raises(UsageError) as caught:

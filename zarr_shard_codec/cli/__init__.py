@@ -1,7 +1,8 @@
 """The command `zarr-shard`: one verb a file, loaded when it is called.
 
 Owns what all verbs share: `--version`, and what becomes of errors. Exit status: 0 good, 1 findings (data
-or metadata that is wrong), 2 bad usage (of which: something to read that is not there).
+or metadata that is wrong), 2 bad usage (of which: something to read that is not there); 130 after Ctrl-C, and
+141 if nobody reads the output any more, as shells count programs that a signal ended.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from zarr_shard_codec.cli.output import AS_JSON, BAD_USAGE, report_error, report_misuse
+from zarr_shard_codec.cli.output import AS_JSON, BAD_USAGE, INTERRUPTED, UNREAD, report_error, report_misuse
 from zarr_shard_codec.errors import ZarrShardError
 
 _VERBS: Final = {
@@ -44,8 +47,11 @@ class _Verbs(click.Group):
             formatter.write_dl(list(_VERBS.items()))
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if stream is None:  # closed by the caller: what goes there goes nowhere
+                setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for good
+            elif isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
                 stream.reconfigure(errors="replace")  # a terminal without arrows shows question marks
         try:
             return super().main(*args, **kwargs)
@@ -54,9 +60,12 @@ class _Verbs(click.Group):
             if isinstance(error, ZarrShardError) or error.filename is not None:
                 raise
             click.echo(f"error: cannot write to standard output: {error.strerror}", err=True)
-            with suppress(OSError):  # else Python tries once more as it ends, and says so at length
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _silence()
             sys.exit(BAD_USAGE)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _ended_from_outside():
+            return super().make_context(*args, **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[AS_JSON] = "--json" in args
@@ -69,13 +78,33 @@ class _Verbs(click.Group):
             raise
 
     def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except click.UsageError as error:
-            report_misuse(error)
-            raise
-        except ZarrShardError as error:
-            return ctx.exit(report_error(error))
+        with _ended_from_outside():
+            try:
+                return super().invoke(ctx)
+            except click.UsageError as error:
+                report_misuse(error)
+                raise
+            except ZarrShardError as error:
+                return ctx.exit(report_error(error))
+
+
+@contextmanager
+def _ended_from_outside() -> Iterator[None]:
+    """Leave no end by Ctrl-C or a closed pipe to click, whose status for both is that of findings."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("\nAborted!", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        _silence()
+        sys.exit(UNREAD)
+
+
+def _silence() -> None:
+    """Write no more to standard output: Python tries once more as it ends, and says so at length."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})

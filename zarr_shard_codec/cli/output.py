@@ -21,6 +21,10 @@ FINDINGS: Final = 1
 """Exit status: the command did its work, and what it looked at is not in order."""
 BAD_USAGE: Final = 2
 """Exit status: the command could not do what was asked."""
+INTERRUPTED: Final = 130
+"""Exit status: somebody pressed Ctrl-C; what shells say of a program that SIGINT ended."""
+UNREAD: Final = 141
+"""Exit status: the output's reader went away; what shells say of a program that SIGPIPE ended."""
 
 AS_JSON: Final = "zarr_shard_codec.as_json"
 """Under this name click's context knows whether `--json` was given, be the rest of the line wrong."""

@@ -63,7 +63,10 @@ def resolve(target: Any) -> Store:
 def _local_path(url: str) -> str:
     from urllib.request import url2pathname  # brings half of the standard library's network code
 
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # brackets, which stand around IPv6 addresses
+        raise UsageError("invalid_argument", f"{url}: {error}") from None
     if parts.netloc not in ("", "localhost"):
         raise UsageError("invalid_argument", f"{url}: file:// names files of this machine: file:///path")
     return url2pathname(parts.path)
