@@ -47,10 +47,11 @@ def test_garbage_goes(path):
     assert zsc.open(path)[0, 0] == 90
 
 
-def test_an_order(path):
+@pytest.mark.parametrize("order", ["morton", "reverse"])
+def test_an_order(path, order):
     """Shards in another order are rewritten, too."""
-    assert "2 rewritten" in _run(path, "--order", "morton").stdout
-    assert "nothing to do" in _run(path, "--order", "morton").stdout
+    assert "2 rewritten" in _run(path, "--order", order).stdout
+    assert "nothing to do" in _run(path, "--order", order).stdout
 
 
 def test_a_damaged_shard(path):

@@ -81,6 +81,16 @@ def test_notes_alone_are_status_0(tmp_path):
     assert document["findings"][0]["reason"] == "leftover_temporary"
 
 
+def test_the_document_is_that_of_the_report(tmp_path):
+    """Programs get the same by `--json` and from `zsc.verify`."""
+    _make(tmp_path)
+    _break(tmp_path / "c/0", 3, (2**40, 12))
+    document = _json(tmp_path)[1]
+    report = zsc.verify(tmp_path)
+    assert document == {"path": str(tmp_path), "index_only": False, **report.to_json()}
+    assert document["errors"] == len(report.errors) == 1
+
+
 def test_index_only_sees_indexes_and_no_chunks(tmp_path):
     """A damaged chunk is found without the option, a damaged entry with it, too."""
     _make(tmp_path)

@@ -93,6 +93,19 @@ class Verification:
         """What makes a read fail; none, if all is well."""
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
+    def to_json(self) -> dict[str, JSON]:
+        """The verification as `--json` output shows it: errors and notes are counted there."""
+        n_errors = len(self.errors)
+        return {
+            "arrays": self.arrays,
+            "objects": self.objects,
+            "inner_chunks": self.inner_chunks,
+            "nbytes": self.nbytes,
+            "errors": n_errors,
+            "notes": len(self.findings) - n_errors,
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
 
 def inspect(path_or_store: Any) -> Inspection:
     """Count what an array, or each array of a tree, has stored. Reads metadata and shard indexes only.
@@ -140,9 +153,7 @@ def verify(path_or_store: Any, *, index_only: bool = False) -> Verification:
         The store cannot be read.
     """
     verifier = Verifier(path_or_store, index_only=index_only)
-    findings = tuple(verifier.run())
-    totals = verifier.totals
-    return Verification(totals.arrays, totals.objects, totals.inner_chunks, totals.nbytes, findings)
+    return verifier.verification(verifier.run())
 
 
 class Verifier:
@@ -168,6 +179,11 @@ class Verifier:
                 else:
                     self.totals.notes += 1
                 yield finding
+
+    def verification(self, found: Iterable[Finding]) -> Verification:
+        """Sum up what `run` gave; all of it is taken first."""
+        findings, totals = tuple(found), self.totals
+        return Verification(totals.arrays, totals.objects, totals.inner_chunks, totals.nbytes, findings)
 
     def _run(self, bar: Bar) -> Iterator[Iterable[Finding]]:
         yield broken_nodes(self._nodes)

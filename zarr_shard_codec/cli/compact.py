@@ -14,14 +14,14 @@ from zarr_shard_codec.cli.output import (
     print_json,
     progress_of_bytes,
 )
-from zarr_shard_codec.core.grid import ChunkOrder
+from zarr_shard_codec.core.grid import CHUNK_ORDERS, ChunkOrder
 
 
 @click.command
 @click.argument("path")
 @click.option(
     "--order",
-    type=click.Choice(["lexicographic", "morton"]),
+    type=click.Choice(CHUNK_ORDERS),
     help="In which order inner chunks stand afterwards; by default, as they stand now.",
 )
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would be done.")

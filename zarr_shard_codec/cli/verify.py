@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
 
 from zarr_shard_codec.array.surveys import Totals, Verifier
@@ -34,8 +32,7 @@ def command(ctx: click.Context, path: str, *, index_only: bool, as_json: bool) -
     verifier = Verifier(path, index_only=index_only)
     findings, totals = verifier.run(progress_of_bytes), verifier.totals
     if as_json:
-        found = [finding.to_json() for finding in findings]
-        print_json({"path": path, "index_only": index_only, **asdict(totals), "findings": found})
+        print_json({"path": path, "index_only": index_only, **verifier.verification(findings).to_json()})
     else:
         print_findings(findings)
         click.echo(_summary(totals, index_only=index_only))
