@@ -9,9 +9,12 @@ import zarr_shard_codec as zsc
 
 NAMES = [
     "CorruptShardError",
+    "LocalStore",
+    "MemoryStore",
     "MetadataError",
     "NodeExistsError",
     "NodeNotFoundError",
+    "ObjectStore",
     "PackingError",
     "Problem",
     "SelectionError",

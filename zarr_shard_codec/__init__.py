@@ -18,9 +18,12 @@ from zarr_shard_codec.errors import (
 
 __all__ = [
     "CorruptShardError",
+    "LocalStore",
+    "MemoryStore",
     "MetadataError",
     "NodeExistsError",
     "NodeNotFoundError",
+    "ObjectStore",
     "PackingError",
     "Problem",
     "SelectionError",
@@ -52,8 +55,14 @@ if TYPE_CHECKING:
     from zarr_shard_codec.array.surveys import inspect, verify
     from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
     from zarr_shard_codec.packing.run import pack, unpack
+    from zarr_shard_codec.stores.local import LocalStore
+    from zarr_shard_codec.stores.memory import MemoryStore
+    from zarr_shard_codec.stores.object_store import ObjectStore
 else:
     _HOMES = {
+        "LocalStore": "stores.local",
+        "MemoryStore": "stores.memory",
+        "ObjectStore": "stores.object_store",
         "ShardedArray": "array.array",
         "ShardingCodec": "codecs.sharding_indexed",
         "compact": "array.compacting",

@@ -220,7 +220,10 @@ class ShardedArray:
         return wanted.result(block)
 
     async def read(self, selection: Any = ...) -> Any:
-        """Read as `a[selection]` does, without holding up the event loop."""
+        """Read as `a[selection]` does, without holding up the event loop.
+
+        Parameters, result and errors as `__getitem__`; without a selection all of the array.
+        """
         import asyncio
 
         if not waits_for_network(self.store):
@@ -273,7 +276,10 @@ class ShardedArray:
         write_objects(self.store, tasks, folder=self.path, lock=self.lock)
 
     async def write(self, selection: Any, value: Any) -> None:
-        """Write as `a[selection] = value` does, without holding up the event loop."""
+        """Write as `a[selection] = value` does, without holding up the event loop.
+
+        Parameters and errors as `__setitem__`.
+        """
         import asyncio
 
         await asyncio.to_thread(self.__setitem__, selection, value)
