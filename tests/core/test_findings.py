@@ -10,7 +10,7 @@ from zarr_shard_codec.core.coverage import GAP, INDEX, SHARED, cells, segments
 from zarr_shard_codec.core.findings import Finding, StoredShard, examine, findings_of, notes
 from zarr_shard_codec.core.grid import CHUNK_ORDERS, write_order
 from zarr_shard_codec.core.index import EMPTY, ShardIndex
-from zarr_shard_codec.core.layout import lay_out, usage
+from zarr_shard_codec.core.layout import lay_out
 from zarr_shard_codec.core.summary import OrderTally, SizeTally, matching_orders, summarise
 from zarr_shard_codec.errors import REASONS, CorruptShardError, MetadataError, Problem
 
@@ -107,14 +107,13 @@ def test_what_the_specification_allows_is_a_note(entries, expected):
     assert notes_of(shard) == expected
 
 
-def test_the_numbers_of_notes_are_those_of_usage():
+def test_notes_name_bytes_and_places():
     """Messages name the bytes concerned, the first chunks, and where the largest gap is."""
     shard = shard_of((4, 10), (10, 10), (50, 10))
     overlap, unused = notes(shard, chunks_inside=(3,))
     assert "first (1,) in those of (0,); 4 bytes" in overlap.message
     assert "38 bytes" in unused.message
     assert "3 gaps, the largest 30 at 20" in unused.message
-    assert usage(shard.index, shard.nbytes, 68, "end").unused_nbytes == 38
 
 
 def test_chunks_beyond_the_edge_are_a_note():

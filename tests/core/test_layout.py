@@ -39,18 +39,15 @@ def test_chunks_lie_one_behind_the_other(sizes, random, first_offset):
     st.sampled_from(["start", "end"]),
 )
 def test_usage_counts_bytes(ranges, location):
-    """Used, unused and shared bytes are what counting one by one gives."""
+    """Unused and shared bytes are what counting one by one gives."""
     shard_nbytes, index_nbytes = 100, 16
     index = ShardIndex.empty((6,))
     times = np.zeros(shard_nbytes, int)
     for at, (offset, nbytes) in enumerate(ranges):
         index.entries[at] = offset, nbytes
         times[offset : offset + nbytes] += 1
-    chunk_nbytes = int((times > 0).sum())
     times[slice(0, 16) if location == "start" else slice(84, 100)] += 1
     assert usage(index, shard_nbytes, index_nbytes, location) == Usage(
-        chunk_nbytes=chunk_nbytes,
-        index_nbytes=index_nbytes,
         unused_nbytes=int((times == 0).sum()),
         shared_nbytes=int(np.maximum(times - 1, 0).sum()),
     )

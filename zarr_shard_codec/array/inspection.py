@@ -134,7 +134,7 @@ def inspect_array(array: ShardedArray) -> ArrayReport:
                 order.add(summary)
                 n_chunks += len(summary.chunk_nbytes)
                 encoded += int(summary.chunk_nbytes.sum())
-                index_nbytes += summary.usage.index_nbytes
+                index_nbytes += codec.index_nbytes
                 unused += summary.usage.unused_nbytes
                 shared += summary.usage.shared_nbytes
     return ArrayReport(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from zarr_shard_codec.core.coverage import GAP, segments
 from zarr_shard_codec.core.grid import Coords
 from zarr_shard_codec.core.index import ShardIndex
 from zarr_shard_codec.core.ranges import ByteRange, Suffix
@@ -57,44 +58,24 @@ def lay_out(
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How the bytes of one shard are used.
+    """What of one shard's bytes is used by nobody, or more than once.
 
     Attributes
     ----------
-    chunk_nbytes
-        Bytes that at least one inner chunk lies in.
-    index_nbytes
-        Bytes of the encoded index.
     unused_nbytes
-        Bytes that neither use.
+        Bytes that neither an inner chunk nor the index lies in.
     shared_nbytes
         Bytes counted again by every further inner chunk, or the index, that lies in them.
     """
 
-    chunk_nbytes: int
-    index_nbytes: int
     unused_nbytes: int
     shared_nbytes: int
 
 
 def usage(index: ShardIndex, shard_nbytes: int, index_nbytes: int, location: IndexLocation) -> Usage:
-    """Count used, unused and shared bytes. Every present entry must lie within the shard."""
-    table = index.entries[index.present].astype(np.int64)
-    starts, ends = table[:, 0], table[:, 0] + table[:, 1]
-    covered = _union_nbytes(starts, ends)
+    """Count unused and shared bytes. Every present entry must lie within the shard."""
     index_start = 0 if location == "start" else shard_nbytes - index_nbytes
-    with_index = _union_nbytes(np.append(starts, index_start), np.append(ends, index_start + index_nbytes))
-    return Usage(
-        chunk_nbytes=covered,
-        index_nbytes=index_nbytes,
-        unused_nbytes=shard_nbytes - with_index,
-        shared_nbytes=int(table[:, 1].sum()) + index_nbytes - with_index,
-    )
-
-
-def _union_nbytes(starts: np.ndarray[Any, Any], ends: np.ndarray[Any, Any]) -> int:
-    order = np.argsort(starts, kind="stable")
-    starts, ends = starts[order], ends[order]
-    reach = np.maximum.accumulate(ends)
-    before = np.concatenate(([0], reach[:-1])) if len(reach) else reach
-    return int(np.maximum(0, reach - np.maximum(starts, before)).sum())
+    parts = segments(index, shard_nbytes, index_start, index_nbytes)
+    unused = int(parts.sizes[parts.owners == GAP].sum())
+    counted = int(index.entries[index.present, 1].sum()) + index_nbytes
+    return Usage(unused, counted - (shard_nbytes - unused))

@@ -29,7 +29,7 @@ class ShardSummary:
     chunk_nbytes
         Encoded sizes of the inner chunks that are present, in bytes.
     usage
-        What the shard's bytes are used for.
+        Which of the shard's bytes are unused or shared.
     orders
         The write orders that its inner chunks agree with. One chunk agrees with every order.
     """
