@@ -16,17 +16,15 @@ import numpy as np
 
 from zarr_shard_codec.core.grid import Coords
 from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
-from zarr_shard_codec.engine.run import ahead
+from zarr_shard_codec.engine.run import ahead, pool_for
 from zarr_shard_codec.errors import ZarrShardError
 from zarr_shard_codec.packing.report import Tally
-from zarr_shard_codec.packing.transfer import OpenShard, Transfer, check_nbytes, open_shard, pool_for
+from zarr_shard_codec.packing.transfer import Transfer, check_nbytes, open_shard, read_each
 
 _REQUESTS: Final = 32
 """Chunks asked for, or written, at once."""
 _SHARDS: Final = 2
 """Shards that are being written at once, beside the one that is being put together."""
-_BATCH_NBYTES: Final = 8 << 20
-"""Bytes that are read of a shard at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +131,8 @@ def _inner_chunks(transfer: Transfer, shard: Coords, tally: Tally) -> Iterator[t
     if opened is None:
         tally.passed(transfer.grid.n_chunks_in(shard))
         return
-    wanted: list[tuple[str, ByteRange]] = []
+    keys: list[str] = []
+    wanted: list[ByteRange] = []
     for linear, coords in transfer.grid.chunks_in(shard):
         try:
             ranges = transfer.ranges_of(opened.index, linear, opened.nbytes)
@@ -147,23 +146,11 @@ def _inner_chunks(transfer: Transfer, shard: Coords, tally: Tally) -> Iterator[t
                 tally.n_kept += 1
                 tally.passed(1)
             else:
-                wanted.append((chunk_key, lies))
-    yield from read_in_batches(opened, wanted)
+                keys.append(chunk_key)
+                wanted.append(lies)
+    yield from zip(keys, read_each(opened, wanted), strict=True)
     tally.n_shards += 1
     tally.index_nbytes += transfer.codec.index_nbytes
-
-
-def read_in_batches(shard: OpenShard, wanted: list[tuple[str, ByteRange]]) -> Iterator[tuple[str, Buffer]]:
-    """Read ranges of a shard, so many at a time that they fit in little memory."""
-    batch: list[tuple[str, ByteRange]] = []
-    nbytes = 0
-    for item in wanted:
-        batch.append(item)
-        nbytes += item[1].nbytes
-        if nbytes >= _BATCH_NBYTES or item is wanted[-1]:
-            answer = shard.read([lies for _, lies in batch])
-            yield from zip((name for name, _ in batch), answer, strict=True)
-            batch, nbytes = [], 0
 
 
 def copy_object(transfer: Transfer, coords: Coords) -> Tally:

@@ -7,19 +7,15 @@ are read anew, through the codec.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 
 from zarr_shard_codec.core.grid import Coords, each_coords, grid_counts, to_coords
 from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
-from zarr_shard_codec.engine.run import ahead
+from zarr_shard_codec.engine.run import ahead, pool_for
 from zarr_shard_codec.errors import CorruptShardError
 from zarr_shard_codec.packing.report import Difference, Tally
-from zarr_shard_codec.packing.transfer import OpenShard, Transfer, open_shard, pool_for
-
-_BATCH_NBYTES: Final = 8 << 20
-"""Bytes that are compared at once."""
+from zarr_shard_codec.packing.transfer import BATCH_NBYTES, Transfer, open_shard, read_each
 
 
 def compare_array(transfer: Transfer) -> Iterator[Difference]:
@@ -57,10 +53,12 @@ def _differences(transfer: Transfer, shard: Coords, key: str, tally: Tally) -> I
     opened = open_shard(shards, key, transfer.chain, transfer.codec)
     for linear, coords in transfer.grid.chunks_in(shard):
         ranges: list[ByteRange | None] = [None] * len(coords)
+        in_shard: Iterator[Buffer] = iter(())
         if opened is not None:
             ranges = transfer.ranges_of(opened.index, linear, opened.nbytes)
-        in_shard = _read_each(opened, ranges)
-        for at, chunk, encoded in zip(linear.tolist(), coords, in_shard, strict=True):
+            in_shard = read_each(opened, [lies for lies in ranges if lies is not None])
+        for at, chunk, lies in zip(linear.tolist(), coords, ranges, strict=True):
+            encoded = None if lies is None else next(in_shard)
             chunk_key = plan.source_key(chunk) if packing else plan.target_key(chunk)
             answer = chunks.read(chunk_key, [WHOLE])
             single = None if answer is None else answer[0]
@@ -72,36 +70,20 @@ def _differences(transfer: Transfer, shard: Coords, key: str, tally: Tally) -> I
             tally.passed(1, 0 if before is None else len(before))
 
 
-def _read_each(shard: OpenShard | None, ranges: list[ByteRange | None]) -> Iterator[Buffer | None]:
-    """The bytes of each range, None for None; read a few MiB at a time."""
-    at = 0
-    while at < len(ranges):
-        end, nbytes = at, 0
-        while end < len(ranges) and (end == at or nbytes < _BATCH_NBYTES):
-            lies = ranges[end]
-            nbytes += 0 if lies is None else lies.nbytes
-            end += 1
-        batch = ranges[at:end]
-        present = [lies for lies in batch if lies is not None]
-        answer = iter(shard.read(present) if shard is not None and present else ())
-        yield from (None if lies is None else next(answer) for lies in batch)
-        at = end
-
-
 def _compare_copy(transfer: Transfer, coords: Coords) -> list[Difference]:
     keys = transfer.plan.source_key(coords), transfer.plan.target_key(coords)
     tally = Tally(transfer.tick)
     found: list[Difference] = []
     offset = 0
     while True:
-        piece = [ByteRange(offset, _BATCH_NBYTES)]
+        piece = [ByteRange(offset, BATCH_NBYTES)]
         before, after = transfer.source.read(keys[0], piece), transfer.target.read(keys[1], piece)
         message = _difference(before[0] if before else None, after[0] if after else None, offset)
         if message is not None:
             found.append(Difference(*keys, None, message))
         nbytes = 0 if before is None else len(before[0])
         offset += nbytes
-        last = message is not None or nbytes < _BATCH_NBYTES
+        last = message is not None or nbytes < BATCH_NBYTES
         tally.passed(1 if last else 0, nbytes)
         if last:
             break

@@ -19,7 +19,7 @@ from zarr_shard_codec.core.grid import ChunkOrder, each_coords, grid_counts, wri
 from zarr_shard_codec.core.layout import IndexLocation
 from zarr_shard_codec.core.protocols import JSON
 from zarr_shard_codec.engine.pool import working_pool
-from zarr_shard_codec.engine.run import ahead
+from zarr_shard_codec.engine.run import ahead, pool_for
 from zarr_shard_codec.errors import UsageError
 from zarr_shard_codec.packing import buffers, files
 from zarr_shard_codec.packing.check import compare_array
@@ -33,7 +33,7 @@ from zarr_shard_codec.packing.plan import (
 from zarr_shard_codec.packing.report import ArrayReport, Difference, Progress, Report, Step, Tally
 from zarr_shard_codec.packing.shapes import choose_shard_shape, parse_nbytes
 from zarr_shard_codec.packing.target import claim, is_complete, write_metadata
-from zarr_shard_codec.packing.transfer import Transfer, pool_for
+from zarr_shard_codec.packing.transfer import Transfer
 from zarr_shard_codec.packing.tree import PlanArray, TreePlan, plan_tree
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.protocols import Store
@@ -169,7 +169,7 @@ def unpack(
 def _run(
     source: Any, target: Any, plan_array: PlanArray, *, check: bool, progress: Progress | None
 ) -> Report:
-    old, new = _resolve(source), _resolve(target)
+    old, new = resolve(source), resolve(target)
     source_name, target_name = _name(source, old), _name(target, new)
     _refuse_overlap(source_name, target_name, same=old is new)
     plan = plan_tree(old, plan_array)
@@ -200,10 +200,6 @@ def _all_but_lost(target: Store, differences: Sequence[Difference]) -> frozenset
     if any(difference.target_key in there for difference in differences):
         return None
     return frozenset(key for key in there if key.rpartition("/")[2] != V3_DOCUMENT)
-
-
-def _resolve(place: Any) -> Store:
-    return resolve(place)
 
 
 def _name(place: Any, store: Store) -> str:

@@ -5,11 +5,10 @@ Owns what all ways of moving share. How bytes move is the business of `files` an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,11 +19,13 @@ from zarr_shard_codec.core.layout import lay_out
 from zarr_shard_codec.core.plans import Plan, read_index
 from zarr_shard_codec.core.ranges import Buffer, ByteRange
 from zarr_shard_codec.engine.conversations import converse
-from zarr_shard_codec.engine.pool import waiting_pool, working_pool
 from zarr_shard_codec.errors import CorruptShardError, PackingError
 from zarr_shard_codec.packing.plan import ArrayPlan, ShardGrid
 from zarr_shard_codec.packing.report import Tick
-from zarr_shard_codec.stores.protocols import Store, waits_for_network
+from zarr_shard_codec.stores.protocols import Store
+
+BATCH_NBYTES: Final = 8 << 20
+"""Bytes of an object that are read at once."""
 
 
 @dataclass(frozen=True)
@@ -162,9 +163,17 @@ def _ask(ranges: Sequence[ByteRange]) -> Plan[Sequence[Buffer] | None]:
     return (yield list(ranges))
 
 
-def pool_for(store: Store) -> Callable[[], ThreadPoolExecutor]:
-    """The pool whose threads talk to this store."""
-    return waiting_pool if waits_for_network(store) else working_pool
+def read_each(shard: OpenShard, ranges: Sequence[ByteRange]) -> Iterator[Buffer]:
+    """The bytes of each range; read a few MiB at a time."""
+    batch: list[ByteRange] = []
+    nbytes = 0
+    for lies in ranges:
+        batch.append(lies)
+        nbytes += lies.nbytes
+        if nbytes >= BATCH_NBYTES:
+            yield from shard.read(batch)
+            batch, nbytes = [], 0
+    yield from shard.read(batch)
 
 
 def check_nbytes(nbytes: int, transfer: Transfer, key: str) -> None:
