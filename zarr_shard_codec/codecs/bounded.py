@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
+from zarr_shard_codec.core.protocols import Kind
 from zarr_shard_codec.core.ranges import Buffer
 from zarr_shard_codec.errors import CorruptShardError
 
@@ -17,6 +18,21 @@ CHECKSUM_NBYTES: Final = 4
 LATER_STREAM_FEED: Final = 4096
 """Bytes first fed to every stream but the first. What a stream leaves over is copied, so that a chunk of
 a million empty streams would copy itself a million times if each were fed all the rest."""
+
+
+class Compressor:
+    """What compressing codecs share: the encoded size varies, within a bound."""
+
+    __slots__ = ()
+    kind: ClassVar[Kind] = "bytes_bytes"
+
+    def encoded_nbytes(self, decoded_nbytes: int) -> int | None:  # noqa: ARG002
+        """It varies."""
+        return None
+
+    def max_encoded_nbytes(self, decoded_nbytes: int) -> int:
+        """See `compression_bound`."""
+        return compression_bound(decoded_nbytes)
 
 
 class Decompressor(Protocol):

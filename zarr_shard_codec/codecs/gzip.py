@@ -10,13 +10,13 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Final, cast
+from typing import Final, cast
 
 from isal import igzip_lib, isal_zlib
 
-from zarr_shard_codec.codecs.bounded import compression_bound, decompress, first_stream_nbytes
+from zarr_shard_codec.codecs.bounded import Compressor, decompress, first_stream_nbytes
 from zarr_shard_codec.codecs.configuration import Fields
-from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
+from zarr_shard_codec.core.protocols import JSON, ChunkSpec
 from zarr_shard_codec.core.ranges import Buffer
 
 GZIP_WINDOW_BITS: Final = 31
@@ -45,7 +45,7 @@ def inflate(
 
 
 @dataclass(frozen=True, slots=True)
-class GzipCodec:
+class GzipCodec(Compressor):
     """Gzip.
 
     Attributes
@@ -55,8 +55,6 @@ class GzipCodec:
     level
         0 (stored) to 9 (smallest). Reading does not depend on it.
     """
-
-    kind: ClassVar[Kind] = "bytes_bytes"
 
     name: str
     level: int
@@ -93,14 +91,6 @@ class GzipCodec:
             new_stream=partial(igzip_lib.IgzipDecompressor, igzip_lib.DECOMP_GZIP),
             failures=(cast("type[Exception]", igzip_lib.IsalError),),
         )
-
-    def encoded_nbytes(self, decoded_nbytes: int) -> int | None:  # noqa: ARG002
-        """It varies."""
-        return None
-
-    def max_encoded_nbytes(self, decoded_nbytes: int) -> int:
-        """See `compression_bound`."""
-        return compression_bound(decoded_nbytes)
 
 
 def build(name: str, configuration: Mapping[str, JSON], spec: ChunkSpec) -> GzipCodec:  # noqa: ARG001

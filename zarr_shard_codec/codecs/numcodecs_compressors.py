@@ -11,20 +11,20 @@ import lzma
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 from isal import igzip_lib
 
 from zarr_shard_codec.codecs.bounded import (
+    Compressor,
     Decompressor,
-    compression_bound,
     decompress,
     too_large,
     undecodable,
 )
 from zarr_shard_codec.codecs.configuration import Fields
 from zarr_shard_codec.codecs.gzip import inflate
-from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Codec, Kind
+from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Codec
 from zarr_shard_codec.core.ranges import Buffer
 from zarr_shard_codec.errors import UsageError
 
@@ -35,23 +35,8 @@ LZ4_MAX_NBYTES: Final = 0x7E000000
 """LZ4_MAX_INPUT_SIZE: what one LZ4 block can hold."""
 
 
-class _Compressor:
-    """What all of them share."""
-
-    __slots__ = ()
-    kind: ClassVar[Kind] = "bytes_bytes"
-
-    def encoded_nbytes(self, decoded_nbytes: int) -> int | None:  # noqa: ARG002
-        """It varies."""
-        return None
-
-    def max_encoded_nbytes(self, decoded_nbytes: int) -> int:
-        """See `compression_bound`."""
-        return compression_bound(decoded_nbytes)
-
-
 @dataclass(frozen=True, slots=True)
-class ZlibCodec(_Compressor):
+class ZlibCodec(Compressor):
     """One zlib stream (RFC 1950). Encoded by zlib, as zarr-python does; decoded by ISA-L, which is faster."""
 
     level: int
@@ -76,7 +61,7 @@ class ZlibCodec(_Compressor):
 
 
 @dataclass(frozen=True, slots=True)
-class Bz2Codec(_Compressor):
+class Bz2Codec(Compressor):
     """One or more bzip2 streams."""
 
     level: int
@@ -101,7 +86,7 @@ class Bz2Codec(_Compressor):
 
 
 @dataclass(frozen=True, slots=True)
-class LzmaCodec(_Compressor):
+class LzmaCodec(Compressor):
     """XZ, LZMA-alone or raw LZMA streams. The fields are those of the standard library's `lzma`."""
 
     format: int
@@ -143,7 +128,7 @@ class LzmaCodec(_Compressor):
 
 
 @dataclass(frozen=True, slots=True)
-class Lz4Codec(_Compressor):
+class Lz4Codec(Compressor):
     """One LZ4 block after its decoded size in four bytes, little endian, by numcodecs."""
 
     acceleration: int

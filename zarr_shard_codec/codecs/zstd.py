@@ -9,17 +9,17 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import numpy as np
 import zstandard
 from numpy.lib.stride_tricks import as_strided
 
-from zarr_shard_codec.codecs.bounded import compression_bound, too_large, undecodable
+from zarr_shard_codec.codecs.bounded import Compressor, too_large, undecodable
 from zarr_shard_codec.codecs.configuration import Fields
 from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.pieces import Parts, Pieces, Segments
-from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
+from zarr_shard_codec.core.protocols import JSON, ChunkSpec
 from zarr_shard_codec.core.ranges import Buffer
 from zarr_shard_codec.errors import CorruptShardError
 
@@ -62,7 +62,7 @@ _contexts: Final = _Contexts()
 
 
 @dataclass(frozen=True, slots=True)
-class ZstdCodec:
+class ZstdCodec(Compressor):
     """Zstandard.
 
     Attributes
@@ -74,8 +74,6 @@ class ZstdCodec:
     checksum
         Whether frames that are written carry a checksum. One that is there is checked in any case.
     """
-
-    kind: ClassVar[Kind] = "bytes_bytes"
 
     name: str
     level: int
@@ -206,14 +204,6 @@ class ZstdCodec:
                 raise CorruptShardError("inner_chunk_checksum_mismatch", message) from error
             raise undecodable(self.name, str(error)) from error
         return b"".join(pieces)
-
-    def encoded_nbytes(self, decoded_nbytes: int) -> int | None:  # noqa: ARG002
-        """It varies."""
-        return None
-
-    def max_encoded_nbytes(self, decoded_nbytes: int) -> int:
-        """See `compression_bound`."""
-        return compression_bound(decoded_nbytes)
 
 
 def _as_one_buffer(decoded: Any, nbytes: int) -> Buffer:
