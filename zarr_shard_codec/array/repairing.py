@@ -17,10 +17,10 @@ from typing import Any
 
 from zarr_shard_codec.array.array import ShardedArray
 from zarr_shard_codec.array.health import verify_array
-from zarr_shard_codec.array.inventory import Inventory, StoredObject, strays_between, take_inventory
+from zarr_shard_codec.array.inventory import Inventory, StoredObject, take_inventory
 from zarr_shard_codec.array.mending import INDEX_REASONS, Action, mend_shard
 from zarr_shard_codec.array.rewriting import delete_object, hold_object, may_delete, write_compact
-from zarr_shard_codec.array.surveys import Bar, broken_nodes, find_nodes, no_bar
+from zarr_shard_codec.array.surveys import Bar, broken_nodes, find_nodes, no_bar, strays_outside
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.compaction import compact_index
 from zarr_shard_codec.core.findings import Finding
@@ -191,12 +191,8 @@ class Repairer:
         arrays = [node for node in self._nodes if isinstance(node, ShardedArray)]
         for array in arrays:
             yield from self._repair_array(array, bar)
-        if not any(array.path == "" for array in arrays):
-            elsewhere = [array.path for array in arrays]
-            unreadable = [node for node in self._nodes if not isinstance(node, ShardedArray)]
-            elsewhere += [(error.key or "").rpartition("/")[0] for error in unreadable]
-            for finding in strays_between(self._store, elsewhere):
-                yield from self._clear(finding)
+        for finding in strays_outside(self._store, self._nodes):
+            yield from self._clear(finding)
 
     def _repair_array(self, array: ShardedArray, bar: Bar) -> Iterator[Repair | Finding]:
         inventory = take_inventory(array)

@@ -190,11 +190,7 @@ class Verifier:
         arrays = [node for node in self._nodes if isinstance(node, ShardedArray)]
         for array in arrays:
             yield from self._verify(array, bar)
-        if not any(array.path == "" for array in arrays):
-            elsewhere = [array.path for array in arrays]
-            unreadable = [node for node in self._nodes if not isinstance(node, ShardedArray)]
-            elsewhere += [(error.key or "").rpartition("/")[0] for error in unreadable]
-            yield strays_between(self._store, elsewhere)
+        yield strays_outside(self._store, self._nodes)
 
     def _verify(self, array: ShardedArray, bar: Bar) -> Iterator[Iterable[Finding]]:
         inventory = take_inventory(array)
@@ -233,6 +229,13 @@ def find_nodes(path_or_store: Any) -> tuple[Store, Nodes]:
     if not nodes and not n_groups:
         raise nothing_here(store, "there is no Zarr array or group")
     return store, nodes
+
+
+def strays_outside(store: Store, nodes: Nodes) -> list[Finding]:
+    """Notes on the objects that belong to no node, by key; none beside an array that is the whole store."""
+    arrays = [node.path for node in nodes if isinstance(node, ShardedArray)]
+    unreadable = [(node.key or "").rpartition("/")[0] for node in nodes if isinstance(node, ZarrShardError)]
+    return [] if "" in arrays else strays_between(store, arrays + unreadable)
 
 
 def broken_nodes(nodes: Nodes) -> list[Finding]:
