@@ -30,7 +30,6 @@ _TYPED_FILTERS: Final = {
     "astype": ("decode_dtype", "encode_dtype", ()),
 }
 _COUNTS: Final = np.dtype("<i8")
-_BLOSC_SHUFFLES: Final = {0: "noshuffle", 1: "shuffle", 2: "bitshuffle"}
 _BLOSC_MAX_TYPESIZE: Final = 255
 """Blosc takes larger elements as bytes."""
 _SAME_IN_NUMCODECS: Final = (
@@ -178,18 +177,20 @@ def _zstd(config: _Config, _path: str, _typesize: int) -> dict[str, JSON]:
 
 
 def _blosc(config: _Config, path: str, typesize: int) -> dict[str, JSON]:
+    from zarr_shard_codec.codecs.blosc import SHUFFLES  # needed for this codec alone
+
     typesize = typesize if typesize <= _BLOSC_MAX_TYPESIZE else 1
     shuffle = config.get("shuffle", 1)
     if shuffle == -1:  # "auto", which v3 does not have: what numcodecs makes of it
         shuffle = 2 if typesize == 1 else 1
-    if type(shuffle) is not int or shuffle not in _BLOSC_SHUFFLES:
+    if type(shuffle) is not int or shuffle not in range(len(SHUFFLES)):
         message = f"expected -1, 0, 1 or 2, found {reprlib.repr(shuffle)}"
         raise _error(f"{path}.shuffle", "wrong_value", message)
     configuration = {
         "typesize": typesize,
         "cname": config.get("cname", "lz4"),
         "clevel": config.get("clevel", 5),
-        "shuffle": _BLOSC_SHUFFLES[shuffle],
+        "shuffle": SHUFFLES[shuffle],
         "blocksize": config.get("blocksize", 0),
     }
     return {"name": "blosc", "configuration": configuration}

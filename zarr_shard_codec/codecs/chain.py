@@ -262,8 +262,8 @@ class CodecChain:
         plain = cast("BytesCodec", self.array_bytes)
         array = np.frombuffer(joined, plain.stored_dtype).reshape(len(encoded), *plain.shape)
         for transpose in reversed(self.array_array):
-            order = cast("TransposeCodec", transpose).order
-            array = array.transpose(0, *(order.index(axis) + 1 for axis in range(len(order))))
+            order = cast("TransposeCodec", transpose).inverse_order
+            array = array.transpose(0, *(axis + 1 for axis in order))
         return array
 
     def encode_many(self, chunks: np.ndarray[Any, Any]) -> Pieces:
@@ -365,7 +365,7 @@ class CodecChain:
         """Bring a shape that the array→bytes codec has (of its inner chunks) back to the chunk's own axes."""
         for codec in reversed(self.array_array):
             if isinstance(codec, TransposeCodec):
-                shape = tuple(shape[codec.order.index(axis)] for axis in range(len(shape)))
+                shape = tuple(shape[axis] for axis in codec.inverse_order)
         return tuple(shape)
 
     def _transposed(
