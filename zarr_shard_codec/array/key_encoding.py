@@ -68,7 +68,7 @@ _ENCODINGS: Final = {"default": KeyEncoding("default", "/"), "v2": KeyEncoding("
 """By name, each with the separator that it has when the document names none."""
 
 
-def parse_key_encoding(json: JSON, path: str = "chunk_key_encoding") -> KeyEncoding:
+def parse_key_encoding(json: JSON) -> KeyEncoding:
     """Read the `chunk_key_encoding` of a v3 document.
 
     Raises
@@ -76,6 +76,7 @@ def parse_key_encoding(json: JSON, path: str = "chunk_key_encoding") -> KeyEncod
     MetadataError
         `unknown_extension`, `unknown_key`, `wrong_value`, and what `parse_extension` raises.
     """
+    path = "chunk_key_encoding"
     extension = parse_extension(json, path, ignorable=False)
     if extension.name not in _ENCODINGS:
         message = f"expected default or v2, found {reprlib.repr(extension.name)}"

@@ -309,7 +309,8 @@ def _read_codecs(json: JSON) -> tuple[dict[str, JSON], ...]:
         except MetadataError as error:
             problems += error.problems
         else:
-            codecs.append(codec if isinstance(codec, dict) else extension.to_json())
+            # The object form: readers of v3.0 do not know the short one.
+            codecs.append(dict(codec) if isinstance(codec, Mapping) else {"name": extension.name})
     if problems:
         raise MetadataError(problems)
     return tuple(codecs)

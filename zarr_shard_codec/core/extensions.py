@@ -26,22 +26,10 @@ class Extension:
         Its name.
     configuration
         Its configuration; empty where the document gives none.
-    must_understand
-        False where a reader that does not know the name may go on without it.
     """
 
     name: str
     configuration: Mapping[str, Any]
-    must_understand: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the object form, which readers of v3.0 know too; they do not know the short one."""
-        json: dict[str, Any] = {"name": self.name}
-        if self.configuration:
-            json["configuration"] = dict(self.configuration)
-        if not self.must_understand:
-            json["must_understand"] = False
-        return json
 
 
 def parse_extension(json: object, path: str, *, ignorable: bool) -> Extension:
@@ -63,7 +51,7 @@ def parse_extension(json: object, path: str, *, ignorable: bool) -> Extension:
         `wrong_type`, `missing_key`, `unknown_key`, `wrong_value`; all problems at once.
     """
     if isinstance(json, str) and json:
-        return Extension(json, {}, must_understand=True)
+        return Extension(json, {})
     if not isinstance(json, Mapping):
         message = f"expected a name or an object with a name, found {reprlib.repr(json)}"
         raise MetadataError([Problem(path, "wrong_type", message)])
@@ -90,4 +78,4 @@ def parse_extension(json: object, path: str, *, ignorable: bool) -> Extension:
         problems.append(Problem(f"{path}.must_understand", "wrong_value", message))
     if problems:
         raise MetadataError(problems)
-    return Extension(str(name), configuration, must_understand=must_understand)
+    return Extension(str(name), configuration)
