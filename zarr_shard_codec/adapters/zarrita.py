@@ -94,7 +94,7 @@ class ShardingCodec(HostShardingCodec):
         return type(self), tuple(getattr(self, field.name) for field in fields)
 
     async def decode(self, shard_bytes: Buffer) -> _Array:
-        """Decode a whole shard. Raises as `core`'s `ShardingCodec.decode`."""
+        """Decode a whole shard. Raises as `codecs`' `ShardingCodec.decode`."""
         return await _in_thread(partial(self.chain.decode, shard_bytes))
 
     async def encode(self, shard_array: _Array) -> Buffer:

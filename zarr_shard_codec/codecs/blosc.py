@@ -42,9 +42,9 @@ SNAPPY: Final = 2
 """The number of Snappy in the three highest flags."""
 
 _LARGE_NBYTES: Final = 128 << 10
-"""What is smaller is sooner copied than decompressed to its place: numcodecs looks long at a place."""
+"""Bytes of a decoded chunk; below this, numcodecs takes longer to check a given place than a copy takes."""
 _FEW: Final = 24
-"""Headers that are looked at sooner one by one in Python than all at once in NumPy."""
+"""Chunks; up to this many are looked at one by one in Python, which is faster than NumPy for few."""
 
 
 @dataclass(frozen=True, slots=True)

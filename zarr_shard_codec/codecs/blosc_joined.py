@@ -204,7 +204,7 @@ def decompress_joined(
 
 
 def _behind(nbytes: int, encoded: Pieces) -> tuple[memoryview, np.ndarray[Any, Any]]:
-    """Put containers behind so many bytes, and perhaps what lies between them; say where each is."""
+    """Put containers behind `nbytes` bytes, and perhaps what lies between them; say where each is."""
     sizes = encoded.sizes()
     if isinstance(encoded, Segments):
         offsets = encoded.table[:, 0].astype(np.int64)

@@ -24,7 +24,7 @@ _BYTE_SHUFFLE, _BIT_SHUFFLE, _WHOLE_BLOCKS = 0x01, 0x04, 0x10
 _SNAPPY_FORMAT: Final = 2 << 5
 _MAX_STREAMS: Final = 16
 _MIN_STREAM_NBYTES: Final = 128
-"""Blosc splits a block into streams, one a byte of an element: at most so many, of so many bytes or more."""
+"""Blosc splits a block into streams, one per byte of an element: within these limits, else into one."""
 _BLOCK_NBYTES: Final = 1 << 18
 
 

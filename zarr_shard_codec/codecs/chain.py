@@ -38,7 +38,7 @@ from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.errors import CorruptShardError
 
 _BULK_NBYTES: Final = 1 << 18
-"""Reading and copying so many bytes takes longer than the Python around it."""
+"""Bytes of a decoded chunk; from this on, reading and copying it takes longer than the Python around it."""
 
 
 @runtime_checkable

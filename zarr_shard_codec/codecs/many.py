@@ -15,12 +15,12 @@ from zarr_shard_codec.core.ranges import Buffer
 from zarr_shard_codec.errors import CorruptShardError
 
 _SMALL_NBYTES: Final = 1 << 16
-"""Decoded chunks of so many bytes are sooner copied to their neighbours, and with them to their places, than
-each to its own."""
+"""Bytes of a decoded chunk; up to this, joining chunks, and then copying all of them to their places at
+once, is faster than copying each."""
 
 
 def gains_by_joining(codecs: Sequence[BytesBytesCodec], nbytes: int) -> bool:
-    """Whether chunks of `nbytes` bytes are sooner decoded one behind the other than each to its own place."""
+    """Whether chunks of `nbytes` bytes are faster decoded one behind the other than each to its own place."""
     return nbytes <= _SMALL_NBYTES or all(isinstance(codec, BatchCodec) for codec in codecs[:1])
 
 

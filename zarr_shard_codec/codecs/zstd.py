@@ -43,9 +43,9 @@ _HEADER_NBYTES: Final = np.array(
 _HAS_CHECKSUM: Final = np.uint8(4)
 """The descriptor's bit of a checksum behind the last block; the checksum has as many bytes."""
 _LARGE_NBYTES: Final = 128 << 10
-"""From this on, new memory for each chunk, or each batch of them, costs more than a call for each."""
+"""Bytes of a decoded chunk; from this on, new memory costs more than a call for each, into used memory."""
 _FEW: Final = 16
-"""Frames that are followed block by block sooner in Python than all at once in NumPy."""
+"""Frames; up to this many are followed one by one in Python, which is faster than NumPy for few."""
 
 
 class _Contexts(threading.local):

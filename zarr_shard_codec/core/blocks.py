@@ -14,9 +14,9 @@ import numpy as np
 from zarr_shard_codec.core import memory
 
 _ROW_NBYTES: Final = 64
+"""Bytes; rows up to this length are copied as one opaque element each, which NumPy does faster."""
 _MANY_NBYTES: Final = 1 << 16
-"""Rows of at most so many bytes, which are so many bytes together, are copied sooner as one element each than
-element by element."""
+"""Bytes; in smaller blocks, that gains nothing."""
 
 Copy = tuple[slice, Any, slice]
 """A copy along one axis: from which neighbouring parts, which index within each, to where in the block."""
@@ -45,7 +45,7 @@ def put_blocks(parts: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> Non
 def put_some(
     parts: np.ndarray[Any, Any], there: np.ndarray[Any, np.dtype[np.bool_]], target: np.ndarray[Any, Any]
 ) -> None:
-    """As `put_blocks`, of those parts alone of which `there`, of the grid's shape, says so."""
+    """Like `put_blocks`, but only for the parts where `there` (bool, the grid's shape) is True."""
     target, parts = _in_rows(target, parts)
     blocks(target, there.shape)[there] = parts
 
@@ -95,7 +95,7 @@ def take_blocks(block: np.ndarray[Any, Any], counts: Sequence[int]) -> np.ndarra
 def take_some(
     block: np.ndarray[Any, Any], wanted: np.ndarray[Any, np.dtype[np.bool_]]
 ) -> np.ndarray[Any, Any]:
-    """As `take_blocks`, in a row, of those parts alone of which `wanted`, of the grid's shape, says so."""
+    """Like `take_blocks`, in a row, but only the parts where `wanted` (bool, the grid's shape) is True."""
     if wanted.all():
         parts = take_blocks(block, wanted.shape)
         return parts.reshape(-1, *parts.shape[wanted.ndim :])
@@ -106,7 +106,7 @@ def take_some(
 def _in_rows(
     block: np.ndarray[Any, Any], parts: np.ndarray[Any, Any]
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """A block and its parts, each row of a part as one element, where that is copied sooner."""
+    """A block and its parts, each row of a part as one element, where that is copied faster."""
     # For NumPy, the call of an inner loop costs as much as some fifty bytes.
     if block.ndim and parts.nbytes >= _MANY_NBYTES and parts.dtype == block.dtype:
         nbytes = parts.shape[-1] * parts.itemsize

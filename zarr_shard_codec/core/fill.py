@@ -60,7 +60,7 @@ def is_filled(array: np.ndarray[Any, Any], fill_value: np.ndarray[Any, Any]) -> 
 def are_filled(
     block: np.ndarray[Any, Any], counts: Sequence[int], fill_value: np.ndarray[Any, Any]
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which parts of a block `is_filled` is true of: found where they lie, as they need not be copied then.
+    """Which parts of a block hold only the fill value; looked at in place, so empty parts are never copied.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ EMPTY: Final = 2**64 - 1
 _ONE: Final = np.uint64(1)
 
 _FEW: Final = 24
-"""Entries that are checked sooner one by one in Python than all at once in NumPy."""
+"""Entries; up to this many are checked one by one in Python, which is faster than NumPy for few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class ShardIndex:
         return grid[tuple([slice(chunks.start, chunks.stop) for chunks in along])]
 
     def is_sound(self, shard_nbytes: int, largest_nbytes: int) -> bool:
-        """Whether `lookup` of all entries would raise nothing: sooner known than what they hold."""
+        """Whether `lookup` of all entries would raise nothing; faster than that."""
         offset, nbytes = self.entries[:, 0], self.entries[:, 1]
         good = _lie_within(self.entries, shard_nbytes) & (
             nbytes <= np.uint64(min(shard_nbytes, largest_nbytes))

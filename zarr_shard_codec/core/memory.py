@@ -15,11 +15,11 @@ from typing import Any, Final
 import numpy as np
 
 _LEAST_NBYTES: Final = 128 << 10
-"""What is smaller, the system's allocator has at hand: glibc maps from here on."""
+"""Bytes; for less, the system's allocator has memory at hand (glibc maps new memory from here on)."""
 LARGEST_NBYTES: Final = 8 << 20
-"""What is larger is new, and let go of."""
+"""Bytes; larger blocks are always allocated, and never kept."""
 _KEPT_NBYTES: Final = 16 << 20
-"""So much is kept at most, for the whole process."""
+"""Bytes of free blocks that are kept at most, for the whole process."""
 
 _Block = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -31,8 +31,8 @@ def take(nbytes: int) -> memoryview:
     if not _is_kept(nbytes):
         return np.empty(nbytes, np.uint8).data
     block = _block(nbytes)
-    # An array whose `base` is no array: NumPy lets an array refer to the last in a row of bases, and the row
-    # must end here. So whoever uses the bytes, by NumPy or by the buffer protocol, refers to the view.
+    # NumPy collapses chains of `base`: a view of a view refers to the array at the chain's end. A buffer
+    # ends the chain, so every later view keeps this object alive; the finalizer runs when the last is gone.
     view = np.frombuffer(block.data, np.uint8, nbytes)
     weakref.finalize(view, _keep, block).atexit = False
     return view.data

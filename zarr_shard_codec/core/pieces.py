@@ -19,7 +19,7 @@ from zarr_shard_codec.core.ranges import Buffer, ByteRange, Coalescing, merge_ra
 from zarr_shard_codec.errors import CorruptShardError
 
 _FEW: Final = 24
-"""Ranges that are merged sooner one by one in Python than all at once in NumPy."""
+"""Ranges; up to this many are merged one by one in Python, which is faster than NumPy for few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Segments:
         return self.table[:, 1].astype(np.int64)
 
     def heads(self, nbytes: int) -> bytes:
-        """The first so many bytes of each, one behind the other; fewer in all if one has not so many."""
+        """The first `nbytes` bytes of each, one behind the other; fewer in all if one is shorter."""
         if (self.table[:, 1] < nbytes).any():
             return b""
         at = self.table[:, 0, np.newaxis] + np.arange(nbytes, dtype=np.uint64)
@@ -108,7 +108,7 @@ class Parts:
         return np.array([len(part) for part in self.buffers], np.int64)
 
     def heads(self, nbytes: int) -> bytes:
-        """The first so many bytes of each, one behind the other; fewer in all if one has not so many."""
+        """The first `nbytes` bytes of each, one behind the other; fewer in all if one is shorter."""
         heads = [bytes(part[:nbytes]) for part in self.buffers]
         return b"".join(heads) if min(map(len, heads)) == nbytes else b""
 
@@ -136,7 +136,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Bytes of an object that go into another one without anybody seeing them.
+    """A byte range to be copied from object to object without passing through this process's memory.
 
     Attributes
     ----------
@@ -168,7 +168,7 @@ def read_parts(parts: Sequence[Part]) -> list[Buffer]:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Ranges of an object that are read when they are taken, so that no more than that is held in memory.
+    """Ranges of an object that are read when they are taken, so that only those in use are held in memory.
 
     Attributes
     ----------

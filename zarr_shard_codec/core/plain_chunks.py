@@ -143,7 +143,7 @@ class PlainChunks:
 
 
 def _read(source: Readable, offsets: Sequence[int], start: int, nbytes: int, room: memoryview) -> bool:
-    """Read so many bytes of each chunk: one behind the other, in that order, in few calls.
+    """Read `nbytes` bytes of each chunk: one behind the other, in that order, in few calls.
 
     Parameters
     ----------

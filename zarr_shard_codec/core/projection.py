@@ -18,7 +18,7 @@ from zarr_shard_codec.core.blocks import Copy
 from zarr_shard_codec.core.selection import Box, Picks, as_index
 
 _FEW: Final = 64
-"""Chunks that are counted sooner one by one in Python than all at once in NumPy."""
+"""Chunks; up to this many are counted one by one in Python, which is faster than NumPy for few."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class Unproven:
 
 
 def evidence(n_chunks: int) -> float:
-    """How much it says for an order that so many chunks stand in it: the logarithm of what chance gives."""
+    """How much it says for an order that this many chunks stand in it: the logarithm of what chance gives."""
     return lgamma(n_chunks + 1)
 
 

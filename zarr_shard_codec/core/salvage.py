@@ -34,12 +34,12 @@ _BLOCK_NBYTES: Final = 1 << 21
 _GATHERED: Final = 1 << 20
 """Entries that are looked at together."""
 _CROWD: Final = 1 << 12
-"""From so many candidates in a block on, another look at all positions costs less than one at each."""
+"""Candidates in a block; above this, another look at all positions costs less than one at each."""
 _WORK_NBYTES: Final = 1 << 31
 """Bytes whose checksum is computed in one search. Only bytes that are made to look like indexes
 everywhere need as many; the search gives up then."""
 _TRIAL_NBYTES: Final = 1 << 14
-"""What calling the index codecs counts for: about the time of a checksum over so many bytes."""
+"""Bytes that a call of the index codecs counts for: their checksum takes about as long as the call."""
 _SAMPLE: Final = 16
 """Inner chunks of which one has to decode."""
 
@@ -97,7 +97,7 @@ def table_form(shard: Shard) -> TableForm | None:
 
 
 def find_index(shard: Shard, shard_nbytes: int, *, chunk_nbytes: int | None) -> Plan[FoundIndex | None]:
-    """Plan to search a shard of so many bytes backwards for the newest index; None if there is none.
+    """Plan to search a shard of `shard_nbytes` bytes backwards for the newest index; None if there is none.
 
     Parameters
     ----------

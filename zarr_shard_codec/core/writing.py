@@ -46,7 +46,7 @@ from zarr_shard_codec.core.ranges import Buffer, Whole
 from zarr_shard_codec.core.selection import Box, view
 
 _RUN_NBYTES: Final = 16 << 10
-"""What lies in shorter runs is sooner read at once than copied run by run."""
+"""Bytes; where runs of chunks are shorter on average, one read of them all is faster than copies of runs."""
 
 WriteStrategy = Literal["replace", "append", "in_place"]
 """How a shard is changed in part: by a new object (here), or by a patch of the old one (`patching`)."""

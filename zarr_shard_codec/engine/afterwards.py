@@ -16,13 +16,13 @@ from collections.abc import Callable
 from typing import Final
 
 MOST: Final = 4
-"""So many replaced objects wait to be freed at most; who replaces one more frees the first of them."""
+"""Replaced objects that wait to be freed at most; who replaces one more frees the first of them."""
 
 _THREADS: Final = 2
 _PAUSE_SECONDS: Final = 0.005
 """Between two looks."""
 _LOOKS: Final = 400
-"""So many in vain, and a thread ends."""
+"""A thread ends after this many looks in a row that found nothing."""
 
 _left: Final[deque[Callable[[], None]]] = deque()
 _lock = threading.Lock()

@@ -40,7 +40,7 @@ T = TypeVar("T")
 _NOTHING: Final = (ByteRange(0, 0),)
 """Read to see whether an object is in the state that was relied on."""
 _LARGE_NBYTES: Final = 1 << 21
-"""What is larger, and can be held open, is read by those who decode it, each what he decodes next."""
+"""Bytes; of larger objects that can be held open, each decoding thread reads the chunks it decodes next."""
 _PAUSES: Final = (0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
 """Seconds to wait before an object that was just being changed is read again, and again."""
 _POLL_SECONDS: Final = 0.005

@@ -57,7 +57,8 @@ class IndexCache:
         """Keep an index."""
         if _nbytes(index) > self._largest_nbytes:
             return
-        if extent is not None:  # a slice of what was read of the outer shard, which is not to stay for it
+        if extent is not None:
+            # This table is a view into the outer shard's buffer; the cache would keep all of that alive.
             index = ShardIndex(index.entries.copy(), index.chunks_per_shard)
         key = identity, extent
         with self._lock:

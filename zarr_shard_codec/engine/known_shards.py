@@ -31,7 +31,7 @@ from zarr_shard_codec.errors import ZarrShardError
 from zarr_shard_codec.stores.protocols import JoiningObject, StoredObject, joins_ranges
 
 _LEAST_NBYTES: Final = 4 << 10
-"""Smaller chunks without codecs are sooner read all at once than asked for one by one in Python."""
+"""Bytes of a chunk without codecs; smaller ones are faster read all at once than one by one in Python."""
 
 
 @dataclass(frozen=True, slots=True)

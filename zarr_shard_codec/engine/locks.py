@@ -28,7 +28,7 @@ another object that stands for the same lock would wait for ever for the first.
 """
 
 Locking = Literal["auto"] | LockFactory | None
-"""How writers of one object take turns; see `array.open`."""
+"""How writers of one object take turns; see `array.opening.open`."""
 
 _LockType: Final = type(threading.Lock())
 
@@ -138,7 +138,7 @@ class _Turn:
 
     def __init__(self, lock: threading.Lock) -> None:
         self._lock = lock
-        self._taken: list[Any] = [None]  # where taking it back ends
+        self._taken: list[Any] = [None]  # the sentinel that ends `let_go`
 
     def take(self) -> None:
         # In one call, as Ctrl-C can come between two: either it is not taken, or it is noted that it is.
@@ -146,6 +146,7 @@ class _Turn:
 
     def let_go(self) -> None:
         if len(self._taken) > 1:
+            # One C call, as in `take`: Ctrl-C cannot come between noting the release and releasing.
             deque(map(_LockType.release, iter(self._taken.pop, None)), maxlen=0)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 THREADS_VARIABLE: Final = "ZARR_SHARD_THREADS"
-"""Environment variable: how many threads to use, 1 to 9999. Read when the pool is first used."""
+"""Environment variable: threads to use, 1 to 9999. Read at every call, but a pool keeps its first size."""
 
 WAITING_THREADS: Final = 32
 """Requests to an object store that wait at once: enough to hide its latency."""

@@ -33,10 +33,10 @@ _BATCH_NBYTES: Final = 1 << 19
 """Decoded bytes, of compressed chunks, that are handed to a thread together."""
 
 _LARGE_NBYTES: Final = 1 << 18
-"""As many of one job are worth another thread; fewer are done where they were read."""
+"""Decoded bytes; a job of fewer is not worth another thread, and is done where it was read."""
 
 _OBJECT_NBYTES: Final = 1 << 16
-"""What opening an object counts for in a batch: about the time that decoding so many bytes takes."""
+"""Bytes that opening an object counts for in a batch: decoding them takes about as long."""
 
 _FLIGHT_NBYTES: Final = 256 << 20
 """Decoded bytes of objects that are on their way over a network: past that, one more gains no time."""

@@ -142,7 +142,7 @@ def copy_object(source: LocalStore, target: LocalStore, transfer: Transfer, coor
 
 
 def _append_whole(source: int, target: int, size: int, key: str) -> None:
-    """Append all of one file, of so many bytes, to another. Raises as `pack_shard`."""
+    """Append all of one file, of `size` bytes, to another. Raises as `pack_shard`."""
     # One byte more than there is: it comes only if the file has grown since its size was taken.
     done = append_range(source, target, 0, size + 1)
     if done != size:

@@ -34,7 +34,7 @@ Action = Literal["pack", "unpack", "copy"]
 DEFAULT_KEY_ENCODING: Final = KeyEncoding("default", "/")
 
 MOST_CHUNKS: Final = 1 << 32
-"""Of one array. Each is looked for by its name, and so many take hours to name alone."""
+"""Of one array. Each is looked for by its name, and to name that many takes hours."""
 
 MOST_CHUNKS_PER_SHARD: Final = 1 << 24
 """In one shard that is taken apart: an index of 256 MiB."""

@@ -20,14 +20,14 @@ _HAS_COPY_FILE_RANGE: Final = hasattr(os, "copy_file_range")
 _LARGEST: Final = 0x7FFFF000
 """Bytes that Linux copies in one call at most."""
 _PIECE_NBYTES: Final = 1 << 20
-"""So much is held in memory."""
+"""Bytes held in memory at once."""
 _POPULATE: Final[int | None] = getattr(mmap, "MAP_POPULATE", None)
 _WORTH_A_MAP: Final = 1 << 19
-"""Bytes that are sooner mapped and written than copied in parts of pages."""
+"""Bytes; above this, writing from a memory map is faster than a copy that splits pages."""
 _MAPPED_NBYTES: Final = 1 << 22
-"""So much is mapped at once."""
+"""Bytes mapped at once."""
 _WORTH_A_CALL: Final = 1 << 16
-"""Bytes that the kernel copies sooner between two files than they are read, and written with others."""
+"""Bytes; below this, a piece is read, and written together with others: faster than a copy in the kernel."""
 
 
 def append_parts(target: int, parts: Sequence[Part]) -> None:
@@ -55,17 +55,17 @@ def append_parts(target: int, parts: Sequence[Part]) -> None:
 
 
 def append_range(source: int, target: int, offset: int, nbytes: int) -> int:
-    """Append up to so many bytes of one file to another; returns how many: fewer where the source ends."""
+    """Append up to `nbytes` bytes of one file to another; returns how many: fewer where the source ends."""
     copy = _in_kernel if nbytes < _WORTH_A_MAP or _in_step(source, target, offset) else _mapped
     done = copy(source, target, offset, nbytes)
     return done if done == nbytes else done + _by_hand(source, target, offset + done, nbytes - done)
 
 
 def _in_step(source: int, target: int, offset: int) -> bool:
-    """Whether the kernel copies page for page, as pages lie alike in both files, or lets others do it.
+    """Whether both offsets lie alike in their pages: then the kernel copies, or shares, whole pages.
 
-    Otherwise it copies each page in two parts, which takes half as long again as writing a map of the file,
-    nor can the files share it, as some systems let them.
+    If not, it splits every page, which takes half as long again as writing from a memory map. Also true where
+    there is no such map, or the file is not on a disk.
     """
     if _POPULATE is None or not files.is_on_disk(os.fstat(source)):
         return True
@@ -73,7 +73,7 @@ def _in_step(source: int, target: int, offset: int) -> bool:
 
 
 def _in_kernel(source: int, target: int, offset: int, nbytes: int) -> int:
-    """Append up to so many bytes from an offset on without having them here; returns how many.
+    """Append up to `nbytes` bytes from an offset on without having them here; returns how many.
 
     Fewer, where the source ends before, or the kernel does not copy between these two files.
     """

@@ -23,7 +23,7 @@ _OURS: Final = "shard_codec"
 
 @dataclass(frozen=True, slots=True)
 class WriteSettings:
-    """How arrays are written; see `array.open`.
+    """How arrays are written; see `array.opening.open`.
 
     Attributes
     ----------
