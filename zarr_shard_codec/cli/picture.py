@@ -29,7 +29,7 @@ _MARKS: Final = {
 _CELLS_PER_CHUNK: Final = 4
 _MAX_ROWS: Final = 16
 _BYTE_BY_BYTE_ROWS: Final = 4
-"""A shard whose single bytes fit into so many rows is shown byte by byte."""
+"""Rows; a shard whose single bytes fit into this many is shown byte by byte."""
 
 
 def picture(shard: StoredShard, width: int) -> RenderableType:

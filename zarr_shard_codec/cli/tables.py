@@ -115,7 +115,7 @@ def _room(console: Console) -> int:
 
 
 def print_lines(what: RenderableType, width: int) -> None:
-    """Print, so many columns wide, without blanks at the ends of lines."""
+    """Print, `width` columns wide, without blanks at the ends of lines."""
     for line in _lines(what, width):
         click.echo(line)
 

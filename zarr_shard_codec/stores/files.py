@@ -34,7 +34,7 @@ _HAS_PREAD: Final = hasattr(os, "preadv")
 _HAS_WRITEV: Final = hasattr(os, "writev")
 _MAX_PARTS: Final = os.sysconf("SC_IOV_MAX") if _HAS_WRITEV else 1
 _SMALL: Final = 8 << 10
-"""Up to so many bytes Python's own are as fast. NumPy's memory may be written to, so that whoever wants to
+"""Bytes; below this, reading into `bytes` is as fast. NumPy's memory may be written to, so that who wants to
 keep an uncompressed chunk need not copy it."""
 
 NO_LINKS: Final = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
