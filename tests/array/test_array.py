@@ -386,11 +386,3 @@ def test_strides_over_an_axis_longer_than_floats_count(size):
     array[::step] = [7, 8]
     assert array[::step].tolist() == [7, 8]
     assert [int(array[0]), int(array[step])] == [7, 8]
-
-
-def test_an_object_that_is_no_array_is_refused_as_a_value():
-    """Also where it comes in an array with an axis too many."""
-    array = _create(MemoryStore())
-    with pytest.raises(zsc.UsageError) as caught:
-        array[0, 0] = np.array([5], dtype=object)
-    assert caught.value.reason == "value_type_mismatch"
