@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final, Self, TypeVar
 
@@ -30,7 +30,7 @@ from zarr_shard_codec.engine.run import ReadTask, read_objects
 from zarr_shard_codec.engine.writing import WriteTask, write_objects
 from zarr_shard_codec.errors import MetadataError, UsageError
 from zarr_shard_codec.stores.local import LocalStore
-from zarr_shard_codec.stores.protocols import ObjectInfo, Store
+from zarr_shard_codec.stores.protocols import Objects
 
 try:
     import attr
@@ -159,18 +159,6 @@ class _HostStore:
         """Remove the object; it need not exist."""
         self._wait(self._store.delete_async(key))
 
-    def create(self, key: str, parts: Sequence[Buffer]) -> bool:
-        """Never asked of a store of shards."""
-        raise NotImplementedError
-
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Never asked of a store of shards."""
-        raise NotImplementedError
-
-    def list_folders(self, prefix: str) -> Iterator[str]:
-        """Never asked of a store of shards."""
-        raise NotImplementedError
-
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
@@ -195,13 +183,13 @@ class _HostStore:
         return found
 
 
-def _engine_store(store: Any) -> Store:
+def _engine_store(store: Any) -> Objects:
     """Our store for one of zarrita's: files are read and written without zarrita."""
     # Only exactly zarrita's own class: whoever derives from it may have changed what reading means.
     return local_store(str(store.root)) if type(store) is HostLocalStore else _HostStore(store)
 
 
-def _write(host_store: Any, store: Store, task: WriteTask) -> None:
+def _write(host_store: Any, store: Objects, task: WriteTask) -> None:
     if isinstance(store, LocalStore):
         write_objects(store, [task], folder=array_folder(store, task.key), lock="auto")
         return

@@ -25,8 +25,8 @@ from zarr_shard_codec.errors import CorruptShardError, ZarrShardError
 from zarr_shard_codec.stores.protocols import (
     AsyncStore,
     JoiningObject,
+    Objects,
     PatchingStore,
-    Store,
     StoredObject,
     Version,
     joins_ranges,
@@ -67,7 +67,7 @@ class Seen:
     identity: Hashable | None
 
 
-def converse(plan: Callable[[], Plan[T]], store: Store, key: str) -> T:
+def converse(plan: Callable[[], Plan[T]], store: Objects, key: str) -> T:
     """Drive a plan over one object. Errors name the key.
 
     On stores that can hold an object open, all turns see one state of it, and an index of it that was
@@ -84,7 +84,7 @@ def converse(plan: Callable[[], Plan[T]], store: Store, key: str) -> T:
 
 def converse_seen(
     plan: Callable[[], Plan[T]],
-    store: Store,
+    store: Objects,
     key: str,
     shortcut: Callable[[StoredObject, Coalescing], T | None] | None = None,
 ) -> tuple[T, Seen]:
@@ -183,7 +183,7 @@ def pauses() -> Iterator[float | None]:
     yield None
 
 
-def may_be_in_change(error: ZarrShardError, store: Store, key: str, seen: Seen) -> bool:
+def may_be_in_change(error: ZarrShardError, store: Objects, key: str, seen: Seen) -> bool:
     """Whether an object was perhaps being changed while it was read, so that the error may be gone next time.
 
     A store whose objects can be written into shows that by another state now than then; where the object had
@@ -238,7 +238,7 @@ class _Turn:
 
     __slots__ = ("_cuts", "_known", "_n_requests", "_relies", "_runs", "_tables", "merged")
 
-    def __init__(self, requests: Sequence[Asked], store: Store, opened: StoredObject | None) -> None:
+    def __init__(self, requests: Sequence[Asked], store: Objects, opened: StoredObject | None) -> None:
         self._n_requests = len(requests)
         self._known: dict[int, Any] = {}
         self._tables: dict[int, int] = {}

@@ -24,8 +24,8 @@ from zarr_shard_codec.engine.index_cache import INDEXES
 from zarr_shard_codec.engine.locks import Locks
 from zarr_shard_codec.errors import ZarrShardError
 from zarr_shard_codec.stores.protocols import (
+    Objects,
     OpeningStore,
-    Store,
     StoredObject,
     Version,
     opens_objects,
@@ -49,7 +49,7 @@ class KnownChunks:
     shard: ShardingCodec
 
     @classmethod
-    def of(cls, store: Store, chain: CodecChain) -> Self | None:
+    def of(cls, store: Objects, chain: CodecChain) -> Self | None:
         """Make one, if the short way may be open: see `plain_shard`."""
         shard = plain_shard(chain)
         return None if shard is None or not opens_objects(store) else cls(store, shard)

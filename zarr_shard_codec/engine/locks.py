@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 from zarr_shard_codec.errors import UsageError
 from zarr_shard_codec.stores.local import LocalStore
-from zarr_shard_codec.stores.protocols import Store, locks_names
+from zarr_shard_codec.stores.protocols import Objects, locks_names
 
 LockFactory = Callable[[str], AbstractContextManager[Any]]
 """Called with an object's name, the same in every process; gives a lock that is not yet held.
@@ -57,7 +57,7 @@ class Locks:
         How writers take turns beyond this process.
     """
 
-    def __init__(self, store: Store, folder: str, lock: Locking) -> None:
+    def __init__(self, store: Objects, folder: str, lock: Locking) -> None:
         self._store = store
         self._folder = folder
         self._lock = lock
@@ -150,12 +150,12 @@ class _Turn:
             deque(map(_LockType.release, iter(self._taken.pop, None)), maxlen=0)
 
 
-def name_of(store: Store, key: str) -> str:
+def name_of(store: Objects, key: str) -> str:
     """An object's name for a factory of locks: its path, links resolved, or its store and key."""
     return store.path_of(key) if isinstance(store, LocalStore) else f"{store}/{key}"
 
 
-def lock_of(store: Store, key: str) -> threading.Lock:
+def lock_of(store: Objects, key: str) -> threading.Lock:
     """The lock of an object in this process: the same for everyone in it, as long as anyone has it.
 
     Local files are known by their path, whatever store they are reached through; other objects by their

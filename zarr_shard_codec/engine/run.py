@@ -24,7 +24,7 @@ from zarr_shard_codec.core.ranges import Coalescing
 from zarr_shard_codec.engine.conversations import Seen, converse_seen, may_be_in_change, pauses
 from zarr_shard_codec.engine.pool import WAITING_THREADS, submit, thread_count, waiting_pool, working_pool
 from zarr_shard_codec.errors import ZarrShardError
-from zarr_shard_codec.stores.protocols import Store, StoredObject, waits_for_network
+from zarr_shard_codec.stores.protocols import Objects, StoredObject, waits_for_network
 
 if TYPE_CHECKING:  # slow to import, and a process that reads one chunk needs no thread
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -91,7 +91,7 @@ class ReadTask:
         return [(self, seen, job) for job in found]
 
 
-def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
+def read_objects(store: Objects, tasks: Iterable[ReadTask]) -> None:
     """Read objects into their targets.
 
     Raises
@@ -119,7 +119,7 @@ def read_objects(store: Store, tasks: Iterable[ReadTask]) -> None:
 
 
 def _read_all(
-    store: Store,
+    store: Objects,
     tasks: Iterable[ReadTask],
     fetch: Callable[[list[ReadTask]], list[Job]],
     finish: Callable[[list[Job]], None],
@@ -213,7 +213,7 @@ def decode_batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
     return batches(parts, lambda job: job[2].work_nbytes)
 
 
-def decode(batch: list[Job], store: Store) -> list[ReadTask]:
+def decode(batch: list[Job], store: Objects) -> list[ReadTask]:
     """Run a batch of jobs; errors name the key.
 
     Returns
@@ -233,7 +233,7 @@ def decode(batch: list[Job], store: Store) -> list[ReadTask]:
     return doubtful
 
 
-def read_alone(task: ReadTask, store: Store) -> None:
+def read_alone(task: ReadTask, store: Objects) -> None:
     """Read one object, again and again if it is being changed."""
     for pause in pauses():
         found, seen = converse_seen(task.plan, store, task.key)
@@ -248,12 +248,12 @@ def read_alone(task: ReadTask, store: Store) -> None:
             return
 
 
-def pool_for(store: Store) -> Callable[[], ThreadPoolExecutor]:
+def pool_for(store: Objects) -> Callable[[], ThreadPoolExecutor]:
     """The pool in which objects of this store are read and written."""
     return waiting_pool if waits_for_network(store) else working_pool
 
 
-def depth_for(store: Store, sizes: Iterable[int]) -> int:
+def depth_for(store: Objects, sizes: Iterable[int]) -> int:
     """How many objects to have under way, by the sizes of the first: two a core, or what hides latency."""
     least = 2 * thread_count()
     if not waits_for_network(store):
@@ -261,7 +261,7 @@ def depth_for(store: Store, sizes: Iterable[int]) -> int:
     return max(least, min(WAITING_THREADS, _FLIGHT_NBYTES // max(chain([1], sizes))))
 
 
-def groups_of(items: Iterable[T], store: Store, nbytes: Callable[[T], int]) -> Iterator[list[T]]:
+def groups_of(items: Iterable[T], store: Objects, nbytes: Callable[[T], int]) -> Iterator[list[T]]:
     """Objects to hand to a thread together: one by one where each waits for a network."""
     if waits_for_network(store):
         return ([item] for item in items)

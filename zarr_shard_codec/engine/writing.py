@@ -27,7 +27,7 @@ from zarr_shard_codec.engine.pool import thread_count, waiting_pool, working_poo
 from zarr_shard_codec.engine.run import ahead, batches, depth_for, groups_of, peek, pool_for
 from zarr_shard_codec.errors import StoreError, UsageError, ZarrShardError
 from zarr_shard_codec.stores.protocols import (
-    Store,
+    Objects,
     assembles_objects,
     deletes_conditionally,
     locks_names,
@@ -73,13 +73,13 @@ class _Started:
     encoded: list[Encoded] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, task: WriteTask, store: Store) -> _Started:
+    def begin(cls, task: WriteTask, store: Objects) -> _Started:
         update, seen = converse_seen(task.plan, store, task.key)
         return cls(task, update, seen, [part for job in update.jobs for part in job.split()])
 
 
 def write_objects(
-    store: Store, tasks: Iterable[WriteTask], *, folder: str = "", lock: Locking = None
+    store: Objects, tasks: Iterable[WriteTask], *, folder: str = "", lock: Locking = None
 ) -> None:
     """Write objects; one that would hold nothing but fill value is deleted.
 
@@ -151,12 +151,12 @@ def write_objects(
                 pass
 
 
-def keeps_others_off(store: Store, lock: Locking) -> bool:
+def keeps_others_off(store: Objects, lock: Locking) -> bool:
     """Whether part of an object can be set: others are kept off it, or the caller says not to care."""
     return lock != "auto" or locks_names(store) or writes_conditionally(store)
 
 
-def nothing_keeps_others_off(store: Store) -> UsageError:
+def nothing_keeps_others_off(store: Objects) -> UsageError:
     """The error of a write of a part of an object, where others are not kept off it."""
     return UsageError(
         "invalid_argument",
@@ -165,7 +165,7 @@ def nothing_keeps_others_off(store: Store) -> UsageError:
     )
 
 
-def _put(write: _Started, store: Store, lock: Locking) -> None:
+def _put(write: _Started, store: Objects, lock: Locking) -> None:
     """Bring a write into the store; if others wrote the object since it was read, begin it anew."""
     key = write.task.key
     for attempt in range(_TRIES):
@@ -184,7 +184,7 @@ def _put(write: _Started, store: Store, lock: Locking) -> None:
     )
 
 
-def _tried(write: _Started, store: Store, lock: Locking) -> bool:
+def _tried(write: _Started, store: Objects, lock: Locking) -> bool:
     """Bring a write into the store, unless others wrote the object since it was read; whether it is there."""
     key, seen = write.task.key, write.seen
     made = write.update.finish(write.encoded)

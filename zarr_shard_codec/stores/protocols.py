@@ -22,9 +22,8 @@ class ObjectInfo:
     nbytes: int
 
 
-@runtime_checkable
-class Store(Protocol):
-    """A flat set of objects under string keys, `/` between their parts, none at the ends."""
+class Objects(Protocol):
+    """Objects under string keys, `/` between their parts, none at the ends: what reads and writes need."""
 
     coalescing: Coalescing
 
@@ -40,12 +39,17 @@ class Store(Protocol):
         """Replace the object by the parts, one after the other, atomically: a reader sees old or new."""
         ...
 
-    def create(self, key: str, parts: Sequence[Buffer]) -> bool:
-        """Like `write`, but False, and nothing is done, if the object exists. Of many callers one wins."""
-        ...
-
     def delete(self, key: str) -> None:
         """Remove the object; it need not exist."""
+        ...
+
+
+@runtime_checkable
+class Store(Objects, Protocol):
+    """Objects that can be listed, and made once: what metadata and surveys need as well."""
+
+    def create(self, key: str, parts: Sequence[Buffer]) -> bool:
+        """Like `write`, but False, and nothing is done, if the object exists. Of many callers one wins."""
         ...
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
@@ -119,7 +123,7 @@ def joins_ranges(opened: StoredObject) -> TypeGuard[JoiningObject]:
     return hasattr(opened, "read_joined")
 
 
-class OpeningStore(Store, Protocol):
+class OpeningStore(Objects, Protocol):
     """A store that knows one state of an object from another."""
 
     def open_object(self, key: str) -> StoredObject | None:
@@ -127,7 +131,7 @@ class OpeningStore(Store, Protocol):
         ...
 
 
-def opens_objects(store: Store) -> TypeGuard[OpeningStore]:
+def opens_objects(store: Objects) -> TypeGuard[OpeningStore]:
     """Whether a store is an `OpeningStore`."""
     return hasattr(store, "open_object")
 
@@ -140,7 +144,7 @@ class ConditionalStore(OpeningStore, Protocol):
         ...
 
 
-def writes_conditionally(store: Store) -> TypeGuard[ConditionalStore]:
+def writes_conditionally(store: Objects) -> TypeGuard[ConditionalStore]:
     """Whether a store is a `ConditionalStore`; a class for many services says so by `conditional`."""
     return hasattr(store, "write_if") and getattr(store, "conditional", True)
 
@@ -153,7 +157,7 @@ class DeletingStore(ConditionalStore, Protocol):
         ...
 
 
-def deletes_conditionally(store: Store) -> TypeGuard[DeletingStore]:
+def deletes_conditionally(store: Objects) -> TypeGuard[DeletingStore]:
     """Whether a store is a `DeletingStore`."""
     return hasattr(store, "delete_if")
 
@@ -170,12 +174,12 @@ class PatchingStore(OpeningStore, Protocol):
         ...
 
 
-def patches_objects(store: Store) -> TypeGuard[PatchingStore]:
+def patches_objects(store: Objects) -> TypeGuard[PatchingStore]:
     """Whether a store is a `PatchingStore`."""
     return hasattr(store, "patch")
 
 
-class AssemblingStore(Store, Protocol):
+class AssemblingStore(Objects, Protocol):
     """A store that makes objects of parts of others, and may take its time to free those."""
 
     def put_together(self, key: str, parts: Sequence[Part]) -> Callable[[], None] | None:
@@ -186,12 +190,12 @@ class AssemblingStore(Store, Protocol):
         ...
 
 
-def assembles_objects(store: Store) -> TypeGuard[AssemblingStore]:
+def assembles_objects(store: Objects) -> TypeGuard[AssemblingStore]:
     """Whether a store is an `AssemblingStore`."""
     return hasattr(store, "put_together")
 
 
-class LockingStore(Store, Protocol):
+class LockingStore(Objects, Protocol):
     """A store with locks that hold across processes, and that die with their holders."""
 
     def lock(self, folder: str, name: str) -> Callable[[], None]:
@@ -199,7 +203,7 @@ class LockingStore(Store, Protocol):
         ...
 
 
-def locks_names(store: Store) -> TypeGuard[LockingStore]:
+def locks_names(store: Objects) -> TypeGuard[LockingStore]:
     """Whether a store is a `LockingStore`."""
     return hasattr(store, "lock")
 
@@ -212,7 +216,7 @@ class AsyncStoredObject(StoredObject, Protocol):
         ...
 
 
-class AsyncStore(Store, Protocol):
+class AsyncStore(Objects, Protocol):
     """A store behind a network, whose reads can wait without a thread."""
 
     async def read_async(self, key: str, requests: Sequence[Request]) -> list[Buffer] | None:
@@ -220,7 +224,7 @@ class AsyncStore(Store, Protocol):
         ...
 
 
-def waits_for_network(store: Store) -> TypeGuard[AsyncStore]:
+def waits_for_network(store: Objects) -> TypeGuard[AsyncStore]:
     """Whether a store is an `AsyncStore`; isinstance on a protocol would cost more than a read."""
     return hasattr(store, "read_async")
 
@@ -238,7 +242,7 @@ def opens_remote_objects(store: AsyncStore) -> TypeGuard[AsyncOpeningStore]:
     return hasattr(store, "open_object")
 
 
-def require_writable(store: Store) -> None:
+def require_writable(store: Objects) -> None:
     """Raise `StoreError` (`read_only`) if the store knows of itself that it never takes an object."""
     if hasattr(store, "require_writable"):
         store.require_writable()

@@ -10,7 +10,7 @@ import asyncio
 import os
 import re
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -27,7 +27,7 @@ from zarr_shard_codec.core.ranges import Buffer, ByteRange, Coalescing, Request,
 from zarr_shard_codec.engine.run import ReadTask, read_objects
 from zarr_shard_codec.engine.run_async import read_objects_async
 from zarr_shard_codec.errors import StoreError
-from zarr_shard_codec.stores.protocols import ObjectInfo, Store
+from zarr_shard_codec.stores.protocols import Store
 from zarr_shard_codec.stores.remote_object import UnsteadyError
 
 _OBJECT_STORES: Final[WeakValueDictionary[int, Store]] = WeakValueDictionary()
@@ -129,18 +129,6 @@ class SyncObjects:
             for task in tasks:
                 with turn(name_of(self.getters[task.key])):
                     read_objects(self, [task])
-
-    def create(self, key: str, parts: Sequence[Buffer]) -> bool:
-        """Never asked of a store of shards."""
-        raise NotImplementedError
-
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Never asked of a store of shards."""
-        raise NotImplementedError
-
-    def list_folders(self, prefix: str) -> Iterator[str]:
-        """Never asked of a store of shards."""
-        raise NotImplementedError
 
 
 class AsyncObjects(SyncObjects):
