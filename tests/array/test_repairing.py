@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import obstore
@@ -272,42 +269,6 @@ def test_a_tree_is_repaired_as_a_whole(tmp_path):
     assert report.arrays == 3
     with pytest.raises(NodeNotFoundError):
         zsc.repair(tmp_path / "nothing")
-
-
-WRITER = """
-import sys, time
-from zarr_shard_codec.stores.local import LocalStore
-with LocalStore(sys.argv[1]).atomic_writer("c/0"):
-    print("writing", flush=True)
-    time.sleep(60)
-"""
-
-
-def test_unfinished_files_are_removed_once_their_writer_is_dead(tmp_path):
-    """Not while it writes, however long that takes; at once when it was killed."""
-    _create(tmp_path)
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, env=_environment()
-    )
-    try:
-        assert writer.stdout.readline() == b"writing\n"
-        (name,) = (name for name in _names(tmp_path / "c") if name.startswith(".zsc"))
-        os.utime(tmp_path / "c" / name, (0, 0))
-        report = zsc.repair(tmp_path, apply=True)
-        assert (report.repairs, [found.reason for found in report.findings]) == ((), ["leftover_temporary"])
-        assert (tmp_path / "c" / name).exists()
-    finally:
-        writer.kill()
-        writer.wait()
-        writer.stdout.close()
-    assert [repair.action for repair in zsc.repair(tmp_path).repairs] == ["remove_temporary"]
-    assert (tmp_path / "c" / name).exists()
-    zsc.repair(tmp_path, apply=True)
-    assert _names(tmp_path / "c") == ["0", "1"]
-
-
-def _environment():
-    return {**os.environ, "PYTHONPATH": str(Path(zsc.__file__).parent.parent)}
 
 
 @pytest.mark.parametrize("shard", [(2**26,), (2**33,), (2**62,) * 4])

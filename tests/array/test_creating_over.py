@@ -1,0 +1,198 @@
+"""Creating where there is something already: it is never harmed, and never read as something else."""
+
+from __future__ import annotations
+
+import pytest
+import zarr
+
+import zarr_shard_codec as zsc
+from zarr_shard_codec.core.ranges import WHOLE
+from zarr_shard_codec.stores.memory import MemoryStore
+
+ARGUMENTS = {"shape": (8, 8), "dtype": "int16", "shard_shape": (4, 4), "inner_chunk_shape": (2, 2)}
+GROUP = b'{"zarr_format": 3, "node_type": "group"}'
+
+
+def _create(store, **changes):
+    return zsc.create(store, **(ARGUMENTS | changes))
+
+
+def _refused(reason, store, **changes):
+    with pytest.raises(zsc.NodeExistsError) as caught:
+        _create(store, **changes)
+    assert caught.value.reason == reason
+    return caught.value
+
+
+def _keys(store):
+    return sorted(info.key for info in store.list(""))
+
+
+def test_error_refuses_whatever_is_there():
+    """exist="error": an array, the same one too, or a group there is an error, and stays."""
+    store = MemoryStore()
+    _create(store)[...] = 1
+    _refused("already_exists", store)
+    _refused("already_exists", store, dtype="int32")
+    store.write("group/zarr.json", [GROUP])
+    assert isinstance(_refused("already_exists", store, path="group"), FileExistsError)
+    assert (zsc.open(store)[...] == 1).all()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dtype": "int32"},
+        {"shape": (8, 9)},
+        {"shard_shape": (8, 4)},
+        {"inner_chunk_shape": (4, 4)},
+        {"fill_value": 1},
+        {"index_location": "start"},
+        {"attributes": {"a": 1}},
+        {"dimension_names": ["y", "x"]},
+        {"chunk_key_encoding": "v2"},
+        {"codecs": [{"name": "bytes", "configuration": {"endian": "big"}}]},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_match_takes_only_the_same(changes):
+    """exist="match" opens the same array, its data kept, and refuses any other, saying where they differ."""
+    store = MemoryStore()
+    _create(store)[...] = 1
+    assert (_create(store, exist="match")[...] == 1).all()
+    before = store.read("zarr.json", [WHOLE])
+    error = _refused("node_mismatch", store, exist="match", **changes)
+    name = next(iter(changes))
+    members = {"dtype": "data_type", "shard_shape": "chunk_grid"}
+    members |= dict.fromkeys(("inner_chunk_shape", "index_location"), "codecs")
+    assert f"{members.get(name, name)}: asked" in str(error)
+    assert store.read("zarr.json", [WHOLE]) == before
+
+
+def test_match_tells_minus_zero_from_zero():
+    """The same means the same bits: a fill value of -0.0 is not 0.0."""
+    store = MemoryStore()
+    _create(store, dtype="float32", fill_value=0.0)
+    _create(store, dtype="float32", fill_value=0.0, exist="match")
+    _refused("node_mismatch", store, dtype="float32", fill_value=-0.0, exist="match")
+
+
+def test_match_is_not_a_group_nor_broken():
+    """exist="match" refuses a group, and says what is wrong with a document that cannot be read."""
+    store = MemoryStore()
+    store.write("zarr.json", [GROUP])
+    _refused("node_mismatch", store, exist="match")
+    store.write("zarr.json", [b"[]"])
+    with pytest.raises(zsc.MetadataError):
+        _create(store, exist="match")
+
+
+@pytest.mark.parametrize("key", ["c/0/0", "c.0.0", "0/1", "0.0", "c", "0", "c/12/7"])
+@pytest.mark.parametrize("exist", ["error", "match"])
+def test_chunks_without_metadata_are_not_adopted(key, exist):
+    """A chunk left by whatever was there before is never read as the new array's."""
+    store = MemoryStore()
+    store.write(f"a/{key}", [b"old"])
+    store.write("a/notes.txt", [b"mine"])
+    error = _refused("stale_data", store, path="a", exist=exist)
+    assert error.key == f"a/{key}"
+    array = _create(store, path="a", exist="replace")
+    assert (array[...] == 0).all()
+    assert _keys(store) == ["a/notes.txt", "a/zarr.json"]
+
+
+@pytest.mark.parametrize("encoding", [None, "v2", {"name": "default", "configuration": {"separator": "."}}])
+def test_replace_shows_nothing_old(encoding):
+    """exist="replace": whatever the old key encoding and version, no old chunk shows through."""
+    store = MemoryStore()
+    _create(store, chunk_key_encoding=encoding, path="a")[...] = 7
+    _create(store, path="ab")[...] = 1
+    for new in (None, "v2"):
+        array = _create(store, chunk_key_encoding=new, path="a", exist="replace", shard_shape=(8, 8))
+        assert (array[...] == 0).all()
+    assert (zsc.open(store, path="ab")[...] == 1).all()
+    assert [key for key in _keys(store) if key.startswith("a/")] == ["a/zarr.json"]
+
+
+def test_replace_takes_the_place_of_v2(tmp_path):
+    """A v2 array is replaced with all of its documents, its chunks and its attributes."""
+    theirs = zarr.create_array(str(tmp_path), shape=(4,), chunks=(2,), dtype="i2", zarr_format=2)
+    theirs[...] = 5
+    theirs.attrs["a"] = 1
+    _create(tmp_path, exist="replace")
+    assert [path.name for path in tmp_path.iterdir()] == ["zarr.json"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [b"", b"{", b"[]", b'{"zarr_format": 3, "node_type": "array", "shape": "?"}', b"\xff\xfe"],
+)
+def test_broken_metadata_may_be_replaced(document):
+    """A document that nobody can read does not stand in the way of exist="replace"."""
+    store = MemoryStore()
+    store.write("zarr.json", [document])
+    store.write("c/0/0", [b"old"])
+    assert (_create(store, exist="replace")[...] == 0).all()
+    assert _keys(store) == ["zarr.json"]
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        {"zarr.json": GROUP},
+        {"zarr.json": b'{"zarr_format": 3, "node_type": "group", "surprise": 1}'},
+        {".zgroup": b'{"zarr_format": 2}'},
+        {"zarr.json": b"{", ".zgroup": b'{"zarr_format": 2}'},
+        {"0/.zarray": b"{}", "0/0.0": b"precious"},
+        {"0/zarr.json": b"{}", "0/c/0": b"precious"},
+        {"zarr.json": b"{", "deep/down/zarr.json": GROUP},
+    ],
+    ids=["group", "broken group", "v2", "broken v3, v2", "implied by v2", "implied by v3", "broken, child"],
+)
+def test_groups_are_never_replaced(objects):
+    """A group, broken or only implied by what is below it, loses nothing to exist="replace"."""
+    store = MemoryStore()
+    for key, value in objects.items():
+        store.write(f"g/{key}", [value])
+    before = {key: bytes(store.read(key, [WHOLE])[0]) for key in _keys(store)}
+    _refused("already_exists", store, path="g", exist="replace")
+    assert {key: bytes(store.read(key, [WHOLE])[0]) for key in _keys(store)} == before
+
+
+def test_what_has_nodes_in_it_is_never_replaced():
+    """Though it is an array: the error says what was found, and calls it no group."""
+    store = MemoryStore()
+    store.write("a/zarr.json", [_create(MemoryStore()).metadata.to_bytes()])
+    store.write("a/b/zarr.json", [GROUP])
+    error = _refused("already_exists", store, path="a", exist="replace")
+    assert "there is a/b/zarr.json" in error.message
+    assert "group" not in error.message
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("exist", ["error", "match", "replace"])
+@pytest.mark.parametrize("path", ["a/c", "a/b/c"])
+def test_an_array_lies_in_no_array(version, exist, path):
+    """What is written into it could be taken for the other one's chunks."""
+    store = MemoryStore()
+    if version == 3:
+        _create(store, path="a")[...] = 1
+    else:
+        store.write("a/.zarray", [b'{"zarr_format": 2}'])
+        store.write("a/0.0", [b"precious"])
+    before = _keys(store)
+    error = _refused("already_exists", store, path=path, exist=exist)
+    assert (error.key, _keys(store)) == ("a", before)
+
+
+def test_what_lies_above_costs_a_read_a_level(recording_store):
+    """Groups are asked for what they are; an array that is there has been asked already."""
+    store = recording_store()
+    for key in ("zarr.json", "a/zarr.json", "a/b/zarr.json"):
+        store.write(key, [GROUP])
+    store.forget()
+    _create(store, path="a/b/c")
+    assert [key for key, _ in store.reads if "c" not in key] == ["zarr.json", "a/zarr.json", "a/b/zarr.json"]
+    store.forget()
+    _create(store, path="a/b/c", exist="match")
+    assert [key for key, _ in store.reads] == ["a/b/c/zarr.json"]
