@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import pickle
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -163,6 +164,25 @@ def test_turns_come_in_the_order_in_which_they_were_asked_for():
     thread.join(10)
     assert inside.is_set()
     assert not turns._waiting
+
+
+def test_who_is_interrupted_while_waiting_is_passed_over():
+    """Ctrl-C in a thread that waits: the turn goes to the next, and not to nobody."""
+
+    def interrupt(*_arguments):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with turns.turn("x"):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(KeyboardInterrupt), turns.turn("x"):
+                pass
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert not turns._waiting
+    with turns.turn("x"):
+        pass
 
 
 def test_stores_of_one_folder_know_of_each_other(tmp_path):

@@ -33,11 +33,12 @@ def name_of(getter: Any) -> str:
 @contextmanager
 def turn(name: str) -> Iterator[None]:
     """Hold an object for the block, in a thread that may wait."""
-    _ask(name).result()
+    mine = _ask(name)
     try:
+        mine.result()
         yield
     finally:
-        _pass_on(name)
+        _end(name, mine)
 
 
 @asynccontextmanager
@@ -46,14 +47,9 @@ async def turn_async(name: str) -> AsyncIterator[None]:
     mine = _ask(name)
     try:
         await asyncio.wrap_future(mine)
-    except asyncio.CancelledError:
-        if not mine.cancel():  # it had come already
-            _pass_on(name)
-        raise
-    try:
         yield
     finally:
-        _pass_on(name)
+        _end(name, mine)
 
 
 class Watch:
@@ -120,7 +116,10 @@ def _ask(name: str) -> Future[None]:
     return mine
 
 
-def _pass_on(name: str) -> None:
+def _end(name: str, mine: Future[None]) -> None:
+    """Pass on what has come, or wait for it no longer."""
+    if mine.cancel():
+        return
     with _guard:
         queue = _waiting[name]
         while queue:
