@@ -102,6 +102,18 @@ def test_few_locks_are_held_at_once(tmp_path):
     assert factory.most <= 24
 
 
+def test_many_cores_hold_no_more_locks_than_a_process_may_have_open_files(tmp_path, monkeypatch):
+    """1024 by default on Linux, and each lock of a local file is one."""
+    monkeypatch.setenv("ZARR_SHARD_THREADS", "256")
+    factory = Factory()
+    array = zsc.create(
+        tmp_path, shape=(2000,), dtype="u2", shard_shape=(1,), inner_chunk_shape=(1,), lock=factory
+    )
+    array[...] = 1
+    assert len(factory.names) == 2000
+    assert factory.most <= 300
+
+
 @pytest.fixture
 def unsafe(tmp_path):
     """A store that can see of no write whether it is the only one."""

@@ -23,7 +23,7 @@ from zarr_shard_codec.core.writing import Update
 from zarr_shard_codec.engine.afterwards import afterwards
 from zarr_shard_codec.engine.conversations import Seen, converse_seen
 from zarr_shard_codec.engine.locks import Locking, Locks
-from zarr_shard_codec.engine.pool import thread_count, waiting_pool, working_pool
+from zarr_shard_codec.engine.pool import WAITING_THREADS, thread_count, waiting_pool, working_pool
 from zarr_shard_codec.engine.run import ahead, batches, depth_for, groups_of, peek, pool_for
 from zarr_shard_codec.errors import StoreError, UsageError, ZarrShardError
 from zarr_shard_codec.stores.protocols import (
@@ -135,10 +135,12 @@ def write_objects(
                 held.take(task.key)
                 yield task
 
-        few, rest = peek(groups_of(locked(), store, lambda task: task.nbytes), 2 * thread_count())
+        # Two a core: whoever replaces a file waits for the disk, and holds no lock of Python's then. Not more
+        # than there are threads for that, as each object's lock is an open file.
+        most = min(2 * thread_count(), WAITING_THREADS)
+        few, rest = peek(groups_of(locked(), store, lambda task: task.nbytes), most)
         if rest and not waits_for_network(store):
-            # Two a core: whoever replaces a file waits for the disk, and holds no lock of Python's then.
-            for _ in ahead(write_all, chain(few, rest), waiting_pool):
+            for _ in ahead(write_all, chain(few, rest), waiting_pool, depth=most):
                 pass
             return
         depth = depth_for(store, (task.nbytes for group in few for task in group))
