@@ -1,5 +1,6 @@
 """Stores that obstore opens: what is asked of them, and what they say when they can't."""
 
+import asyncio
 import subprocess
 import sys
 
@@ -153,3 +154,18 @@ except StoreError as error:
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.startswith("missing_extra ")
     assert "pip install 'zarr-shard-codec[remote]'" in result.stdout
+
+
+def test_an_error_of_one_range_comes_once_no_other_is_under_way(monkeypatch):
+    """Else they go on behind their caller's back, and answer an event loop that is closed by then."""
+    store, ended = ObjectStore(obstore.store.MemoryStore()), []
+
+    async def ask(_self, key, request, _limit):
+        if request == WHOLE:
+            raise FileNotFoundError(key)
+        await asyncio.sleep(0.05)
+        ended.append(request)
+
+    monkeypatch.setattr(ObjectStore, "_ask_async", ask)
+    assert asyncio.run(store.read_async("x", [WHOLE, ByteRange(0, 1), ByteRange(5, 1)])) is None
+    assert ended == [ByteRange(0, 1), ByteRange(5, 1)]

@@ -145,7 +145,12 @@ class ObjectStore:
         try:
             with self._translated("read", key):
                 asked = (self._ask_async(key, request, limit) for request in requests)
-                return await asyncio.gather(*asked)
+                # All of them, after an error, too: the loop could be closed while others still go on.
+                answers = await asyncio.gather(*asked, return_exceptions=True)
+                for failed in answers:
+                    if isinstance(failed, BaseException):
+                        raise failed
+                return cast("list[Answer]", answers)
         except FileNotFoundError:
             return None
 
