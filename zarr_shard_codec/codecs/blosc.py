@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,11 +25,11 @@ from zarr_shard_codec.codecs.blosc_joined import (
     compress_joined,
     decompress_joined,
 )
-from zarr_shard_codec.codecs.bounded import compression_bound, too_large, undecodable
+from zarr_shard_codec.codecs.bounded import Compressor, too_large, undecodable
 from zarr_shard_codec.codecs.configuration import Fields
 from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.pieces import Parts, Pieces
-from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
+from zarr_shard_codec.core.protocols import JSON, ChunkSpec
 from zarr_shard_codec.core.ranges import Buffer
 from zarr_shard_codec.errors import UsageError
 
@@ -48,7 +48,7 @@ _FEW: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
-class BloscCodec:
+class BloscCodec(Compressor):
     """Blosc.
 
     Attributes
@@ -66,8 +66,6 @@ class BloscCodec:
     blocksize
         In bytes; 0 leaves it to the library.
     """
-
-    kind: ClassVar[Kind] = "bytes_bytes"
 
     name: str
     cname: str
@@ -202,14 +200,6 @@ class BloscCodec:
         elif HEADER.size + 4 * -(-nbytes // blocksize) > cbytes:
             raise undecodable(self.name, f"{cbytes} bytes cannot hold blocks of {blocksize} for {nbytes}")
         return int(nbytes)
-
-    def encoded_nbytes(self, decoded_nbytes: int) -> int | None:  # noqa: ARG002
-        """It varies."""
-        return None
-
-    def max_encoded_nbytes(self, decoded_nbytes: int) -> int:
-        """See `compression_bound`."""
-        return compression_bound(decoded_nbytes)
 
 
 def _are_possible(headers: np.ndarray[Any, Any], sizes: np.ndarray[Any, Any], nbytes: int) -> bool:

@@ -30,15 +30,15 @@ HEADERS: Final = np.dtype(
 """`HEADER`, for many at once."""
 STORED: Final = 0x02
 """The flag of data that follow the header as they are."""
+SHUFFLED, BITSHUFFLED, UNSPLIT = 0x01, 0x04, 0x10
+"""Flags: elements are shuffled by byte, or by bit; a block is one stream."""
+LEAST_STREAM_NBYTES: Final = 128
+"""No block is split into shorter streams."""
 MAX_NBYTES: Final = 2**31 - 1 - HEADER.size
 """The container counts in signed 32-bit integers."""
 
-_SHUFFLED, _BITSHUFFLED, _UNSPLIT = 0x01, 0x04, 0x10
-"""Flags: elements are shuffled by byte, or by bit; a block is one stream."""
 _BEFORE_BLOCK: Final = np.dtype([("header", HEADERS), ("offset", "<u4")])
 """What is before the block of a container that has one."""
-_LEAST_STREAM_NBYTES: Final = 128
-"""No block is split into shorter streams."""
 _COMPRESSED_NBYTES: Final = {b"zstd": 32 << 10, b"lz4": 8 << 10, b"lz4hc": 8 << 10}
 """Chunks gain up to these sizes. All but zstd's are split, and to shuffle them here takes long. BloscLZ goes
 by what it is told of splitting, and would make other bytes; zlib takes longer than its calls."""
@@ -87,17 +87,17 @@ def compress_joined(compress: Callable[..., bytes], settings: Settings, decoded:
     if flags & STORED or header["blocksize"] != nbytes:
         return None
     n_streams, source, joint = 1, chunks, settings._replace(blocksize=nbytes)
-    if not flags & _UNSPLIT:
+    if not flags & UNSPLIT:
         # The library makes no blocks of several streams of less than 64 KiB. So each stream is a block.
         n_streams = int(header["typesize"])  # 1 for what is more than a byte can say
         joint = settings._replace(shuffle=0, blocksize=nbytes // n_streams, typesize=_NEVER_SPLIT)
-        if flags & _BITSHUFFLED or nbytes % n_streams:
+        if flags & BITSHUFFLED or nbytes % n_streams:
             return None
-        if flags & _SHUFFLED and n_streams > 1:
+        if flags & SHUFFLED and n_streams > 1:
             source = _shuffled(chunks, nbytes, n_streams)
     joined = compress(source, *joint)
     (found,) = np.frombuffer(joined, HEADERS, 1)
-    if found["flags"] & STORED or not found["flags"] & _UNSPLIT or found["blocksize"] != joint.blocksize:
+    if found["flags"] & STORED or not found["flags"] & UNSPLIT or found["blocksize"] != joint.blocksize:
         return None
     bounds = np.empty(len(chunks) // nbytes * n_streams + 1, np.int64)
     bounds[:-1], bounds[-1] = np.frombuffer(joined, "<i4", len(bounds) - 1, HEADER.size), len(joined)
@@ -192,7 +192,7 @@ def decompress_joined(
         return None
     blocks, sizes = offsets + _BEFORE_BLOCK.itemsize, encoded.sizes()
     typesize = int(first["typesize"])
-    split = not first["flags"] & _UNSPLIT and nbytes >= typesize * _LEAST_STREAM_NBYTES
+    split = not first["flags"] & UNSPLIT and nbytes >= typesize * LEAST_STREAM_NBYTES
     if not _are_filled(joined, blocks, sizes, typesize if split else 1):
         return None
     whole = first.copy()

@@ -14,17 +14,23 @@ from typing import Any, Final
 
 import numpy as np
 
-from zarr_shard_codec.codecs.blosc_joined import HEADER, STORED
+from zarr_shard_codec.codecs.blosc_joined import (
+    BITSHUFFLED,
+    HEADER,
+    LEAST_STREAM_NBYTES,
+    SHUFFLED,
+    STORED,
+    UNSPLIT,
+)
 from zarr_shard_codec.codecs.bounded import undecodable
 from zarr_shard_codec.core.ranges import Buffer
 from zarr_shard_codec.errors import UsageError
 
 _INT: Final = struct.Struct("<i")
-_BYTE_SHUFFLE, _BIT_SHUFFLE, _WHOLE_BLOCKS = 0x01, 0x04, 0x10
 _SNAPPY_FORMAT: Final = 2 << 5
 _MAX_STREAMS: Final = 16
-_MIN_STREAM_NBYTES: Final = 128
-"""Blosc splits a block into streams, one per byte of an element: within these limits, else into one."""
+"""Blosc splits a block into streams, one per byte of an element; into one alone if they were more, or shorter
+than it makes them."""
 _BLOCK_NBYTES: Final = 1 << 18
 
 
@@ -85,7 +91,7 @@ def encode(name: str, decoded: Buffer, *, clevel: int, shuffle: int, typesize: i
     unit = 8 * typesize  # the bit shuffle takes elements by eights
     blocksize = min(blocksize or _BLOCK_NBYTES, len(data))
     blocksize = blocksize // unit * unit or len(data)
-    flags = _SNAPPY_FORMAT | (0, _BYTE_SHUFFLE, _BIT_SHUFFLE)[shuffle]
+    flags = _SNAPPY_FORMAT | (0, SHUFFLED, BITSHUFFLED)[shuffle]
     blocks: list[bytes] = []
     if clevel and len(data):
         blocks = list(_blocks(_cramjam(name), data, flags, typesize, blocksize))
@@ -113,7 +119,7 @@ def _blocks(
 
 def _n_streams(flags: int, typesize: int, blocksize: int) -> int:
     """Into how many streams of equal size a whole block is split; the last block, if shorter, never is."""
-    if flags & _WHOLE_BLOCKS or typesize > _MAX_STREAMS or blocksize // typesize < _MIN_STREAM_NBYTES:
+    if flags & UNSPLIT or typesize > _MAX_STREAMS or blocksize // typesize < LEAST_STREAM_NBYTES:
         return 1
     return typesize
 
@@ -121,11 +127,11 @@ def _n_streams(flags: int, typesize: int, blocksize: int) -> int:
 def _shuffled(block: np.ndarray[Any, Any], flags: int, typesize: int, *, undo: bool) -> np.ndarray[Any, Any]:
     """Bytes (or bits) of a block's elements, brought together by their place in the element; or back."""
     n = len(block) // typesize
-    if flags & _BIT_SHUFFLE and n and n % 8 == 0:
+    if flags & BITSHUFFLED and n and n % 8 == 0:
         shape = (typesize * 8, n) if undo else (n, typesize * 8)
         bits = np.unpackbits(block[: n * typesize], bitorder="little").reshape(shape)
         moved = np.packbits(bits.T, bitorder="little")  # of the elements in C order
-    elif flags & _BYTE_SHUFFLE and not flags & _BIT_SHUFFLE and typesize > 1:
+    elif flags & SHUFFLED and not flags & BITSHUFFLED and typesize > 1:
         shape = (typesize, n) if undo else (n, typesize)
         moved = block[: n * typesize].reshape(shape).T.ravel()
     else:
