@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from zarr_shard_codec.array.array import ShardedArray
-from zarr_shard_codec.array.inventory import StoredObject, take_inventory
+from zarr_shard_codec.array.inventory import GridObject, take_inventory
 from zarr_shard_codec.array.rewriting import ask, delete_object, hold_object, may_delete, write_compact
 from zarr_shard_codec.array.surveys import Bar, broken_nodes, find_nodes, no_bar
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
@@ -169,7 +169,7 @@ def _codec_of(array: ShardedArray) -> ShardingCodec | None:
 
 
 def _compact(
-    array: ShardedArray, objects: Sequence[StoredObject], order: ChunkOrder | None, *, dry_run: bool
+    array: ShardedArray, objects: Sequence[GridObject], order: ChunkOrder | None, *, dry_run: bool
 ) -> Iterator[_Shard]:
     codec = _codec_of(array)
     assert codec is not None
@@ -177,14 +177,14 @@ def _compact(
         write_order(order, ())  # refuses an unknown name
     with Locks(array.store, array.path, None if dry_run else array.lock) as locks, locks:
 
-        def locked() -> Iterator[StoredObject]:
+        def locked() -> Iterator[GridObject]:
             for stored in objects:
                 locks.let_go()
                 if not dry_run:
                     locks.take(stored.key)
                 yield stored
 
-        def work(stored: StoredObject) -> _Shard:
+        def work(stored: GridObject) -> _Shard:
             try:
                 return _compact_shard(array, codec, stored, order, dry_run=dry_run)
             finally:
@@ -196,7 +196,7 @@ def _compact(
 def _compact_shard(
     array: ShardedArray,
     codec: ShardingCodec,
-    stored: StoredObject,
+    stored: GridObject,
     order: ChunkOrder | None,
     *,
     dry_run: bool,

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from zarr_shard_codec.array.array import ShardedArray
-from zarr_shard_codec.array.inventory import Inventory, StoredObject
+from zarr_shard_codec.array.inventory import GridObject, Inventory
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.findings import Finding, StoredShard, examine, findings_of, notes
@@ -55,7 +55,7 @@ class Checked:
     findings: Iterable[Finding]
 
 
-Step = Callable[[], Checked]
+Check = Callable[[], Checked]
 
 
 def verify_array(array: ShardedArray, inventory: Inventory, *, index_only: bool = False) -> Iterator[Checked]:
@@ -108,7 +108,7 @@ def notes_on(codec: ShardingCodec, shard: StoredShard, bounds: Bounds) -> list[F
     return list(notes(shard, chunks_inside=grid_counts(bounds, codec.config.inner_chunk_shape)))
 
 
-def _open(array: ShardedArray, stored: StoredObject, *, index_only: bool) -> Iterable[Step]:
+def _open(array: ShardedArray, stored: GridObject, *, index_only: bool) -> Iterable[Check]:
     """Begin with one object: the steps that are left, of which the first is done."""
     chain = array.chain
     source = partial(converse, store=array.store, key=stored.key)
@@ -139,7 +139,7 @@ def _open(array: ShardedArray, stored: StoredObject, *, index_only: bool) -> Ite
 
 
 def _check_object(
-    chain: CodecChain, source: Source, stored: StoredObject, bounds: Bounds, *, index_only: bool
+    chain: CodecChain, source: Source, stored: GridObject, bounds: Bounds, *, index_only: bool
 ) -> Checked:
     """Check an object that is one chunk, or a shard that cannot be read in part."""
     findings: list[Finding] = []

@@ -16,7 +16,7 @@ import numpy as np
 
 from zarr_shard_codec.array.array import ShardedArray
 from zarr_shard_codec.array.health import examine_shard, open_index
-from zarr_shard_codec.array.inventory import StoredObject, take_inventory
+from zarr_shard_codec.array.inventory import GridObject, take_inventory
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.findings import Finding, StoredShard, findings_of
 from zarr_shard_codec.core.grid import grid_counts
@@ -32,7 +32,7 @@ _SHOWN_ERRORS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArrayReport:
+class ArrayInspection:
     """What an array has stored. For an array without shards, its chunks are counted as inner chunks.
 
     Attributes
@@ -113,7 +113,7 @@ class ArrayReport:
         }
 
 
-def inspect_array(array: ShardedArray) -> ArrayReport:
+def inspect_array(array: ShardedArray) -> ArrayInspection:
     """Read the index of every shard, and count."""
     inventory = take_inventory(array)
     codec = array.codec
@@ -137,7 +137,7 @@ def inspect_array(array: ShardedArray) -> ArrayReport:
                 index_nbytes += codec.index_nbytes
                 unused += summary.usage.unused_nbytes
                 shared += summary.usage.shared_nbytes
-    return ArrayReport(
+    return ArrayInspection(
         array=array,
         shards_present=len(inventory.objects),
         shards_possible=prod(grid_counts(array.shape, array.shard_shape)),
@@ -156,7 +156,7 @@ def inspect_array(array: ShardedArray) -> ArrayReport:
     )
 
 
-def read_stored_shard(array: ShardedArray, codec: ShardingCodec, stored: StoredObject) -> StoredShard:
+def read_stored_shard(array: ShardedArray, codec: ShardingCodec, stored: GridObject) -> StoredShard:
     """Read the index of one shard of an array.
 
     Raises
@@ -174,7 +174,7 @@ def read_stored_shard(array: ShardedArray, codec: ShardingCodec, stored: StoredO
     return open_index(codec, lambda plan: hold(plan(), shard), ByteRange(0, len(shard)))
 
 
-def _summarise(array: ShardedArray, stored: StoredObject) -> tuple[ShardSummary | None, list[Finding], int]:
+def _summarise(array: ShardedArray, stored: GridObject) -> tuple[ShardSummary | None, list[Finding], int]:
     """Summarise one shard: its numbers, the first errors of its index, and how many more there are."""
     codec = array.codec
     assert codec is not None

@@ -22,7 +22,7 @@ from zarr_shard_codec.stores.temporary import is_temporary
 
 
 @dataclass(frozen=True, slots=True)
-class StoredObject:
+class GridObject:
     """One shard (or chunk) that is there.
 
     Attributes
@@ -52,7 +52,7 @@ class Inventory:
         `orphan_object` and `leftover_temporary`: a note for each object that no reader of the array reads.
     """
 
-    objects: tuple[StoredObject, ...]
+    objects: tuple[GridObject, ...]
     strays: tuple[Finding, ...]
 
     @property
@@ -76,13 +76,13 @@ def take_inventory(array: ShardedArray) -> Inventory:
         return Inventory(tuple(stored for stored in found if stored is not None), (note,))
     counts = grid_counts(array.shape, array.shard_shape)
     prefix = len(join_key(array.path, ""))
-    objects: list[StoredObject] = []
+    objects: list[GridObject] = []
     strays: list[Finding] = []
     for info in listed:
         name = info.key[prefix:]
         coords = array.metadata.key_encoding.coords(name, array.ndim)
         if coords is not None and all(at < count for at, count in zip(coords, counts, strict=True)):
-            objects.append(StoredObject(coords, info.key, info.nbytes))
+            objects.append(GridObject(coords, info.key, info.nbytes))
         elif coords is not None:
             message = f"a chunk outside the grid of {counts} chunks: it would be read if the array grew"
             strays.append(Finding("orphan_object", message, "note", info.key))
@@ -144,9 +144,9 @@ def _folders(key: str) -> Iterator[str]:
         yield key
 
 
-def _ask(array: ShardedArray, coords: Coords, key: str) -> StoredObject | None:
+def _ask(array: ShardedArray, coords: Coords, key: str) -> GridObject | None:
     nbytes = find_nbytes(array.store, key)
-    return None if nbytes is None else StoredObject(coords, key, nbytes)
+    return None if nbytes is None else GridObject(coords, key, nbytes)
 
 
 def find_nbytes(store: Store, key: str) -> int | None:

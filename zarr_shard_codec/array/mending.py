@@ -35,7 +35,7 @@ Orders = Callable[[], Mapping[ChunkOrder, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class MendingStep:
     """One thing to do with a shard.
 
     Attributes
@@ -68,7 +68,7 @@ class Mending:
     """
 
     index: ShardIndex | None
-    steps: tuple[Step, ...]
+    steps: tuple[MendingStep, ...]
     left: tuple[Finding, ...]
 
 
@@ -86,7 +86,7 @@ def mend_shard(codec: ShardingCodec, state: State, orders: Orders, *, drop_corru
     drop_corrupt
         Whether inner chunks that cannot be read become empty.
     """
-    steps: list[Step] = []
+    steps: list[MendingStep] = []
     try:
         index = ask(read_index(codec, ByteRange(0, state.nbytes)), state)
         assert index is not None
@@ -106,13 +106,13 @@ def mend_shard(codec: ShardingCodec, state: State, orders: Orders, *, drop_corru
         if drop_corrupt:
             entries[linear] = EMPTY
             words = f"{whole} reads as fill value then: {finding.message}"
-            steps.append(Step("drop_inner_chunk", words, finding.inner_chunk))
+            steps.append(MendingStep("drop_inner_chunk", words, finding.inner_chunk))
         else:
             left.append(finding)
     return Mending(ShardIndex(entries, codec.chunks_per_shard), tuple(steps), tuple(left))
 
 
-def _salvage(codec: ShardingCodec, state: State, orders: Orders) -> tuple[ShardIndex, Step] | str:
+def _salvage(codec: ShardingCodec, state: State, orders: Orders) -> tuple[ShardIndex, MendingStep] | str:
     """The index that a shard without one gets; or why it gets none."""
     nbytes = state.nbytes
     found = ask(find_index(codec, nbytes, chunk_nbytes=codec.inner.encoded_nbytes), state)
@@ -121,7 +121,7 @@ def _salvage(codec: ShardingCodec, state: State, orders: Orders) -> tuple[ShardI
         behind = nbytes - found.end
         later = f"; {behind} bytes behind it are left out" if behind else ""
         words = f"the newest index that is whole ends at byte {found.end} and {named}{later}"
-        return found.index, Step("restore_index", words)
+        return found.index, MendingStep("restore_index", words)
     older = "no older index is whole"
     frames = frame_size(codec.inner)
     if frames is None:
@@ -129,7 +129,7 @@ def _salvage(codec: ShardingCodec, state: State, orders: Orders) -> tuple[ShardI
     rebuilt = ask(rebuild_index(codec, nbytes, frames, orders()), state)
     if isinstance(rebuilt, Unproven):
         return f"{older}, and which inner chunk is which cannot be proven: {rebuilt.why}"
-    return rebuilt.index, Step("rebuild_index", f"made anew from the inner chunks: {rebuilt.why}")
+    return rebuilt.index, MendingStep("rebuild_index", f"made anew from the inner chunks: {rebuilt.why}")
 
 
 def _broken_chunks(codec: ShardingCodec, state: State, index: ShardIndex) -> Iterator[tuple[int, Finding]]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from zarr_shard_codec.array.array import ShardedArray
 from zarr_shard_codec.array.health import verify_array
-from zarr_shard_codec.array.inventory import Inventory, StoredObject, take_inventory
+from zarr_shard_codec.array.inventory import GridObject, Inventory, take_inventory
 from zarr_shard_codec.array.mending import INDEX_REASONS, Action, mend_shard
 from zarr_shard_codec.array.rewriting import delete_object, hold_object, may_delete, write_compact
 from zarr_shard_codec.array.surveys import Bar, broken_nodes, find_nodes, no_bar, strays_outside
@@ -221,7 +221,7 @@ class Repairer:
     def _repair_shard(
         self,
         array: ShardedArray,
-        stored: StoredObject,
+        stored: GridObject,
         inventory: Inventory,
         damaged: Mapping[str, list[Finding]],
     ) -> Iterator[Repair | Finding]:

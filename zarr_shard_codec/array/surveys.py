@@ -13,7 +13,7 @@ from typing import Any
 
 from zarr_shard_codec.array.array import ShardedArray
 from zarr_shard_codec.array.health import verify_array
-from zarr_shard_codec.array.inspection import ArrayReport, inspect_array
+from zarr_shard_codec.array.inspection import ArrayInspection, inspect_array
 from zarr_shard_codec.array.inventory import strays_between, take_inventory, unfinished_packing
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.nodes import nothing_here, walk_readable
@@ -47,7 +47,7 @@ class Inspection:
         Nodes that cannot be read; what is wrong with an array's indexes stands in its report.
     """
 
-    arrays: tuple[ArrayReport, ...]
+    arrays: tuple[ArrayInspection, ...]
     findings: tuple[Finding, ...]
 
     def to_json(self) -> dict[str, JSON]:

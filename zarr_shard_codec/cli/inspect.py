@@ -12,7 +12,7 @@ from rich.text import Text
 from zarr_shard_codec.array.array import ShardedArray
 from zarr_shard_codec.array.health import examine_shard, notes_on
 from zarr_shard_codec.array.inspection import read_stored_shard
-from zarr_shard_codec.array.inventory import StoredObject, find_nbytes
+from zarr_shard_codec.array.inventory import GridObject, find_nbytes
 from zarr_shard_codec.array.opening import open as open_array
 from zarr_shard_codec.array.surveys import inspect
 from zarr_shard_codec.cli.findings import print_findings
@@ -77,7 +77,7 @@ def _show_shard(array: ShardedArray, coords: Coords, path: str, *, as_json: bool
     findings: list[Finding] = []
     sound: StoredShard | None = None
     try:
-        opened = read_stored_shard(array, codec, StoredObject(coords, key, nbytes))
+        opened = read_stored_shard(array, codec, GridObject(coords, key, nbytes))
     except ZarrShardError as error:
         findings = findings_of(error)
     else:

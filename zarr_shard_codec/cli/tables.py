@@ -14,14 +14,14 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from zarr_shard_codec.array.inspection import ArrayReport
+from zarr_shard_codec.array.inspection import ArrayInspection
 from zarr_shard_codec.cli.output import counted, human_nbytes, printable
 from zarr_shard_codec.core.config import NAME as SHARDING
 
 _UNBOUNDED: Final = 1 << 16
 
 
-def print_array(console: Console, report: ArrayReport) -> None:
+def print_array(console: Console, report: ArrayInspection) -> None:
     """Print all that is known of one array, a number a line."""
     array, codec = report.array, report.array.codec
     table = Table.grid(padding=(0, 3))
@@ -62,7 +62,7 @@ def print_array(console: Console, report: ArrayReport) -> None:
     print_lines(table, _room(console))
 
 
-def print_tree(console: Console, reports: Sequence[ArrayReport]) -> None:
+def print_tree(console: Console, reports: Sequence[ArrayInspection]) -> None:
     """Print a row an array; in a terminal that is too narrow for it, its name above the row."""
     room = _room(console)
     for names, orders in ((True, True), (True, False)):
@@ -80,7 +80,7 @@ def print_tree(console: Console, reports: Sequence[ArrayReport]) -> None:
 _HEADER_LINES: Final = 2
 
 
-def _tree_table(reports: Sequence[ArrayReport], *, names: bool, orders: bool) -> Table:
+def _tree_table(reports: Sequence[ArrayInspection], *, names: bool, orders: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     for name in ("Array",) * names + ("Shape", "Type"):
         table.add_column(name, no_wrap=True)
@@ -106,7 +106,7 @@ def _tree_table(reports: Sequence[ArrayReport], *, names: bool, orders: bool) ->
     return table
 
 
-def _name(report: ArrayReport) -> str:
+def _name(report: ArrayInspection) -> str:
     return printable(report.array.path or "/")
 
 
@@ -145,10 +145,10 @@ def times(shape: Sequence[int], sign: str = " × ") -> str:
     return sign.join(map(str, shape)) or "no axes"
 
 
-def _ratio(report: ArrayReport) -> str:
+def _ratio(report: ArrayInspection) -> str:
     ratio = report.compression_ratio
     return "-" if ratio is None else f"{ratio:.2f}" if ratio < 100 else f"{ratio:,.0f}"
 
 
-def _percent(nbytes: int, report: ArrayReport) -> str:
+def _percent(nbytes: int, report: ArrayInspection) -> str:
     return f", {nbytes / report.stored_nbytes:.1%} of what is stored" if nbytes else ""

@@ -21,7 +21,7 @@ SHARED: Final = -3
 
 
 @dataclass(frozen=True, slots=True)
-class Segments:
+class Coverage:
     """A shard cut wherever the owner of its bytes changes; neighbours may have the same owner.
 
     Attributes
@@ -37,7 +37,7 @@ class Segments:
     owners: np.ndarray[Any, np.dtype[np.int64]]
 
 
-def segments(index: ShardIndex, shard_nbytes: int, index_start: int, index_nbytes: int) -> Segments:
+def segments(index: ShardIndex, shard_nbytes: int, index_start: int, index_nbytes: int) -> Coverage:
     """Cut a shard into segments. Every present entry must lie within the shard."""
     present = index.present
     table = index.entries[present].astype(np.int64)
@@ -54,12 +54,12 @@ def segments(index: ShardIndex, shard_nbytes: int, index_start: int, index_nbyte
     owner = np.full(len(both), GAP)
     owner[1::2] = owners
     sizes = np.diff(both, append=shard_nbytes)
-    return Segments(both[sizes > 0], sizes[sizes > 0], owner[sizes > 0])
+    return Coverage(both[sizes > 0], sizes[sizes > 0], owner[sizes > 0])
 
 
 def _sweep(
     starts: np.ndarray[Any, Any], ends: np.ndarray[Any, Any], owners: np.ndarray[Any, Any], shard_nbytes: int
-) -> Segments:
+) -> Coverage:
     # One sweep: how many owners are open after each point, and the sum of their numbers, which is the
     # owner where only one is.
     points = _ascending(np.concatenate((starts, ends, [0, shard_nbytes])))
@@ -72,10 +72,10 @@ def _sweep(
     n_open, owner = np.cumsum(opened)[:-1], np.cumsum(summed)[:-1]
     owner[n_open == 0] = GAP
     owner[n_open > 1] = SHARED
-    return Segments(points[:-1], np.diff(points), owner)
+    return Coverage(points[:-1], np.diff(points), owner)
 
 
-def cells(parts: Segments, n_cells: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def cells(parts: Coverage, n_cells: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     """The owner of most bytes of each of `n_cells` equal stretches of the shard.
 
     The index is shown in one cell at least, however small it is. `n_cells` is at most the shard's bytes.
