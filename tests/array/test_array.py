@@ -15,6 +15,7 @@ import zarr_shard_codec as zsc
 from zarr_shard_codec.codecs import registry
 from zarr_shard_codec.codecs.crc32c import Crc32cCodec
 from zarr_shard_codec.core.ranges import WHOLE
+from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.memory import MemoryStore
 
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
@@ -85,6 +86,27 @@ def test_writing_fill_value_deletes(recording_store):
     array[0:4, 7:] = 5
     assert [key for key in store.objects() if key != "zarr.json"] == []
     assert (array[...] == 5).all()
+
+
+@pytest.mark.parametrize("strategy", ["replace", "append", "in_place"])
+def test_fill_value_where_nothing_is_writes_nothing(tmp_path, strategy):
+    """Whole inner chunks and parts of some: the shard's file is the one that it was."""
+    array = _create(
+        LocalStore(tmp_path),
+        shape=(8, 8),
+        shard=(8, 8),
+        inner=(2, 2),
+        codecs=[LITTLE],
+        write_strategy=strategy,
+    )
+    array[:2, :2] = 1
+    before = (tmp_path / "c/0/0").stat()
+    array[2:5, 3:8] = 0
+    array[7, 7] = 0
+    assert (tmp_path / "c/0/0").stat() == before
+    array[:5, 0] = 0
+    assert (tmp_path / "c/0/0").stat() != before
+    assert array[:2, :2].tolist() == [[0, 1], [0, 1]]
 
 
 class _Counting(Crc32cCodec):

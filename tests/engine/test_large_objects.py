@@ -262,3 +262,16 @@ def _open_under(folder):
         with suppress(FileNotFoundError):  # that of the listing itself
             found.append(descriptor.readlink())
     return [path for path in found if path.is_relative_to(folder)]
+
+
+@pytest.mark.skipif(not OPEN_FILES.exists(), reason="counts open files by /proc")
+def test_a_write_that_changes_nothing_of_a_large_shard_leaves_its_file(tmp_path):
+    """What would have been copied is not even opened for longer."""
+    values = _values((4 * MIB // 2, 2))
+    values[:64] = 0
+    array = _one_shard(tmp_path, values, inner_chunk_shape=(64, 2), codecs=[BYTES])
+    shard = tmp_path / "c/0/0"
+    before = shard.stat()
+    array[3:9] = 0
+    assert shard.stat() == before
+    assert _open_under(tmp_path) == []

@@ -140,7 +140,7 @@ def test_an_update_does_not_bring_back_what_a_whole_write_replaced():
 
 
 def test_a_shard_on_s3_that_becomes_empty_in_part_writes_is_replaced_by_an_empty_one(
-    s3_environment, tmp_path
+    s3_environment, tmp_path, monkeypatch
 ):
     """Object stores delete without a condition only; an index of empty entries reads as fill value."""
     del s3_environment
@@ -153,6 +153,12 @@ def test_a_shard_on_s3_that_becomes_empty_in_part_writes_is_replaced_by_an_empty
     assert [info.nbytes for info in store.list("c")] == [array.codec.index_nbytes]
     array[40, 40] = 0  # there is nothing, and nothing is made
     assert len(list(store.list("c"))) == 1
+    array[0, 0] = 1
+    with monkeypatch.context() as patched:
+        patched.setattr(type(store), "write_if", None)
+        patched.setattr(type(store), "write", None)
+        array[8:16, :8] = 0  # there is something else, and it stays as it is
+    assert array[0, 0] == 1
     array[:32, :32] = 0  # all of it: then it is deleted
     assert not list(store.list("c"))
 

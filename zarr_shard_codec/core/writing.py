@@ -64,11 +64,14 @@ class Update:
         The sharding codec; None if the object is one chunk.
     kept
         Inner chunks that stay as they are encoded.
+    fills_empty
+        Whether the object has others, but none of those that the jobs encode.
     """
 
     jobs: Sequence[EncodeJob | UpdateJob]
     shard: Shard | None = None
     kept: Placed | None = None
+    fills_empty: bool = False
 
     def run(self) -> list[Buffer] | None:
         """Run the jobs here and now; the parts of the object, or None if it is to be deleted."""
@@ -84,6 +87,10 @@ class Update:
             return [part for _, parts in encoded for part in parts] or None
         pieces = [*encoded] if self.kept is None else [self.kept, *encoded]
         return shard_parts(self.shard, pieces) if any(len(linear) for linear, _ in pieces) else None
+
+    def changes_nothing(self, encoded: Sequence[Encoded]) -> bool:
+        """Whether the object already is what `finish` would make: what was empty stays empty."""
+        return self.fills_empty and not any(len(linear) for linear, _ in encoded)
 
     def empty(self) -> list[Buffer]:
         """The parts of an object of nothing but fill value, where one can't be deleted."""
@@ -156,7 +163,8 @@ def _keep_in_pieces(touched: Touched) -> Plan[Update]:
     if answer is None:
         raise deleted()
     shard_nbytes = answer[1]
-    needed, table, changed = touched.needed(request.index_of(answer[0]), shard_nbytes)
+    index = request.index_of(answer[0])
+    needed, table, changed = touched.needed(index, shard_nbytes)
     in_part, whole = table[changed], table[~changed]
     sane_nbytes = shard.max_encoded_nbytes
     is_sane = shard_nbytes is not None and shard_nbytes <= sane_nbytes
@@ -175,10 +183,8 @@ def _keep_in_pieces(touched: Touched) -> Plan[Update]:
     former = found[0] if len(in_part) else Parts([])
     if isinstance(former, Stored):
         former = former.take(np.arange(len(former)))
-    return Update(
-        touched.jobs(dict(zip(needed[changed].tolist(), former, strict=True))),
-        shard,
-        (needed[~changed], kept),
+    return touched.update(
+        dict(zip(needed[changed].tolist(), former, strict=True)), index, (needed[~changed], kept)
     )
 
 
@@ -294,6 +300,22 @@ class Touched:
         """Make a new object, which keeps what is not touched of the old one, if there is one."""
         if old is None:
             return Update(self.jobs({}), self.shard)
-        needed, table, changed = self.needed(cut_index(self.shard, old), len(old))
+        index = cut_index(self.shard, old)
+        needed, table, changed = self.needed(index, len(old))
         former = dict(zip(needed[changed].tolist(), Segments(old, table[changed]), strict=True))
-        return Update(self.jobs(former), self.shard, (needed[~changed], Segments(old, table[~changed])))
+        return self.update(former, index, (needed[~changed], Segments(old, table[~changed])))
+
+    def update(self, former: Mapping[int, Buffer], index: ShardIndex, kept: Placed) -> Update:
+        """Make a new object of what is encoded and what is kept.
+
+        Parameters
+        ----------
+        former
+            As of `jobs`.
+        index
+            Of the old object.
+        kept
+            Its chunks that are not touched.
+        """
+        others = len(kept[0]) > 0 and not (index.entries[self.places] != EMPTY).any()
+        return Update(self.jobs(former), self.shard, kept, fills_empty=others)

@@ -189,6 +189,8 @@ def _put(write: _Started, store: Objects, lock: Locking) -> None:
 def _tried(write: _Started, store: Objects, lock: Locking) -> bool:
     """Bring a write into the store, unless others wrote the object since it was read; whether it is there."""
     key, seen = write.task.key, write.seen
+    if isinstance(write.update, Update) and write.update.changes_nothing(write.encoded):
+        return True
     made = write.update.finish(write.encoded)
     if isinstance(made, Patch):
         assert patches_objects(store)
