@@ -17,6 +17,7 @@ import numpy as np
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.nodes import join_key
 from zarr_shard_codec.array.objects import each_object, is_in_part
+from zarr_shard_codec.array.reading import ArrayReader
 from zarr_shard_codec.array.resizing import check_new_shape, clear_beyond, write_shape
 from zarr_shard_codec.array.values import as_block
 from zarr_shard_codec.array.write_options import Locking, WriteStrategy, check_strategy, check_write_options
@@ -27,10 +28,8 @@ from zarr_shard_codec.core.patching import Append, Overwrite
 from zarr_shard_codec.core.plans import Plan, bounds_of
 from zarr_shard_codec.core.selection import Box, new_block, parse_coords, parse_selection
 from zarr_shard_codec.core.writing import Update
-from zarr_shard_codec.engine.known_chunks import KnownChunks
-from zarr_shard_codec.engine.known_shards import KnownShards
 from zarr_shard_codec.engine.locks import Locks
-from zarr_shard_codec.engine.run import ReadTask, read_objects
+from zarr_shard_codec.engine.run import read_objects
 from zarr_shard_codec.engine.writing import (
     WriteTask,
     keeps_others_off,
@@ -93,8 +92,7 @@ class ShardedArray:
         self.durable: Final = durable
         self.lock: Final = lock
         self.chain: Final[CodecChain] = metadata.chain.with_chunk_order(chunk_order)
-        self._known_chunks: Final = KnownChunks.of(self.store, self.chain)
-        self._known_shards: Final = KnownShards.of(self.chain)
+        self._reader: Final = ArrayReader.of(self.store, self.chain, self.shard_key)
         check_write_options(write_strategy, durable, lock)
         if mode == "r+":
             check_strategy(write_strategy, self.store, self.chain)
@@ -209,14 +207,13 @@ class ShardedArray:
         StoreError
             `store_failure`.
         """
-        if self._known_chunks is not None:
-            metadata = self.metadata
-            found = self._known_chunks.read(selection, metadata.shape, metadata.dtype, self.shard_key)
-            if found is not None:
-                return found
-        wanted = parse_selection(selection, self.shape)
+        shape = self.metadata.shape
+        found = self._reader.read_known(selection, shape)
+        if found is not None:
+            return found
+        wanted = parse_selection(selection, shape)
         block = new_block(wanted.box, self.dtype)
-        read_objects(self.store, self._read_tasks(wanted.box, block))
+        read_objects(self.store, self._reader.tasks(wanted.box, block, shape))
         return wanted.result(block)
 
     async def read(self, selection: Any = ...) -> Any:
@@ -230,9 +227,10 @@ class ShardedArray:
             return await asyncio.to_thread(self.__getitem__, selection)
         from zarr_shard_codec.engine.run_async import read_objects_async
 
-        wanted = parse_selection(selection, self.shape)
+        shape = self.metadata.shape
+        wanted = parse_selection(selection, shape)
         block = new_block(wanted.box, self.dtype)
-        await read_objects_async(self.store, self._read_tasks(wanted.box, block))
+        await read_objects_async(self.store, self._reader.tasks(wanted.box, block, shape))
         return wanted.result(block)
 
     def __setitem__(self, selection: Any, value: Any) -> None:
@@ -261,10 +259,11 @@ class ShardedArray:
             what of the object that it names is written; others are as they were, or as they are to be.
         """
         self._require_writable()
-        if self.write_strategy != "replace" and self._known_chunks is not None:
+        known = self._reader.chunks
+        if self.write_strategy != "replace" and known is not None:
             with Locks(self.store, self.path, self.lock) as locks, locks:
                 shape, dtype, strategy = self.metadata.shape, self.metadata.dtype, self.write_strategy
-                if self._known_chunks.patch(selection, value, shape, dtype, self.shard_key, strategy, locks):
+                if known.patch(selection, value, shape, dtype, self.shard_key, strategy, locks):
                     return
         wanted = parse_selection(selection, self.shape)
         block = as_block(value, wanted, self.dtype)
@@ -360,13 +359,6 @@ class ShardedArray:
     def shard_key(self, coords: Sequence[int]) -> str:
         """The key of the shard (or chunk) at grid coordinates."""
         return join_key(self.path, self.metadata.key_encoding.key(coords))
-
-    def _read_tasks(self, box: Box, block: np.ndarray[Any, Any]) -> Iterator[ReadTask]:
-        fill_value, in_bulk, known = self.metadata.fill_value, self.chain.reads_in_bulk, self._known_shards
-        for coords, part, bounds, target in each_object(box, block, self.shard_shape, self.shape):
-            key, plan = self.shard_key(coords), partial(self.chain.plan_read, part, target, bounds)
-            shortcut = None if known is None else partial(known.read, part, target)
-            yield ReadTask(key, plan, target, fill_value, in_bulk, shortcut=shortcut)
 
     def _write_tasks(self, box: Box, block: np.ndarray[Any, Any]) -> Iterator[WriteTask]:
         for coords, part, bounds, value in each_object(box, block, self.shard_shape, self.shape):
