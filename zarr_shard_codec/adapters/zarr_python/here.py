@@ -3,7 +3,7 @@
 Owns the way past the host's `sync`, which hands each selection to a loop in another thread and waits for it:
 two threads to wake, which takes longer than our reading of an inner chunk. What our pipeline does with local
 files awaits nothing, so the coroutine that the host has made runs to its end at its first step, wherever that
-is taken; `sync` takes it in the thread that called.
+is taken; `sync` takes it in the thread that called. Most reads do not even need it (`direct`).
 
 Until our pipeline is reached nothing is stored. So whatever comes in between, and what the pipeline cannot do
 without a loop (`NeedsLoopError`), begins anew the host's own way; a value that was to be written is converted
@@ -44,8 +44,6 @@ class _State(threading.local):
 
 
 _state: Final = _State()
-_selecting: Final[dict[Any, Callable[..., Any]]] = {}
-"""The host's methods that read or write a selection, by their code."""
 
 
 def is_here() -> bool:
@@ -60,8 +58,7 @@ def install() -> None:
     host = versions.selecting()
     if host is None or getattr(host.module.sync, "stands_in", False):
         return
-    _selecting.update((method.__code__, method) for method in host.methods)
-    host.module.sync = _standing_in_for(host.module.sync)
+    host.module.sync = _standing_in_for(host)
 
 
 def _arguments(code: CodeType, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,16 +66,28 @@ def _arguments(code: CodeType, found: Mapping[str, Any]) -> dict[str, Any]:
     return {name: found[name] for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]}
 
 
-def _standing_in_for(host_sync: Callable[..., Any]) -> Callable[..., Any]:
+def _standing_in_for(host: versions.Selecting) -> Callable[..., Any]:
+    host_sync = host.module.sync
+    reading, writing = host.read.__code__, host.write.__code__
+
     def sync(coro: Coroutine[Any, Any, Any], *options: Any, **named: Any) -> Any:
-        method = _selecting.get(getattr(coro, "cr_code", None))
-        if method is None or options or named:
+        code = getattr(coro, "cr_code", None)
+        if (code is not reading and code is not writing) or options or named:
             return host_sync(coro, *options, **named)
-        arguments = _arguments(method.__code__, coro.cr_frame.f_locals)  # type: ignore[attr-defined]
+        arguments = _arguments(code, coro.cr_frame.f_locals)  # type: ignore[attr-defined]
         array = arguments["self"]
-        runs_here = getattr(array.codec_pipeline, "runs_here", None)
+        pipeline = array.codec_pipeline
+        runs_here = getattr(pipeline, "runs_here", None)
         if runs_here is None or not runs_here(array.store_path) or versions.is_mended(array):
             return host_sync(coro)
+        method = host.write
+        if code is reading:
+            coro.close()
+            found = pipeline.direct.read(array, *(arguments[name] for name in versions.READS))
+            if found is not None:
+                return found
+            method = host.read
+            coro = method(**arguments)
         before = _state.steps, _state.loop, _state.reached
         _state.steps, _state.loop, _state.reached = True, asyncio._get_running_loop(), False
         try:

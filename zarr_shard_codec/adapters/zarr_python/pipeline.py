@@ -19,6 +19,7 @@ from zarr.core.config import config
 from zarr_shard_codec.adapters.zarr_python import here, reading, versions, writing
 from zarr_shard_codec.adapters.zarr_python.chains import Chains
 from zarr_shard_codec.adapters.zarr_python.codec import ShardingCodec
+from zarr_shard_codec.adapters.zarr_python.direct import Direct
 from zarr_shard_codec.adapters.zarr_python.here import NeedsLoopError
 from zarr_shard_codec.adapters.zarr_python.settings import WriteSettings, pipeline_beneath
 from zarr_shard_codec.adapters.zarr_python.stores import (
@@ -46,10 +47,12 @@ class ShardPipeline(BatchedCodecPipeline):
     """
 
     chains: Chains = field(init=False, repr=False, compare=False)
+    direct: Direct = field(init=False, repr=False, compare=False)
     settings: WriteSettings = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "chains", Chains(self))
+        object.__setattr__(self, "direct", Direct(self.chains))
         object.__setattr__(self, "settings", WriteSettings.now())
         here.install()
 
@@ -75,8 +78,6 @@ class ShardPipeline(BatchedCodecPipeline):
         at_once = here.is_here()
         batch = list(batch_info)
         store = own_store(batch[0][0]) if batch else None
-        if len(batch) == 1 and not drop_axes and reading.read_known(self.chains, store, batch[0], out):
-            return versions.read_results(1, ())
         keys = [key_of(item[0]) or str(at) for at, item in enumerate(batch)]
         selected = reading.prepare(self.chains, batch, keys, out, drop_axes)
         if selected is None or not batch:

@@ -20,18 +20,13 @@ from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core import memory
 from zarr_shard_codec.core.jobs import DecodeJob
 from zarr_shard_codec.core.plans import Plan, gather
-from zarr_shard_codec.core.selection import Box, box_shape, single_chunk
+from zarr_shard_codec.core.selection import Box, box_shape
 from zarr_shard_codec.engine.conversations import Seen
-from zarr_shard_codec.engine.known_chunks import KnownChunks
 from zarr_shard_codec.engine.known_shards import KnownShards
 from zarr_shard_codec.engine.run import Job, ReadTask
-from zarr_shard_codec.stores.protocols import Store, waits_for_network
 
 _BLOCKS_NBYTES: Final = 64 << 20
 """Memory for blocks from which elements are picked, in bytes; then what was picked goes to its place."""
-
-_LARGEST_KNOWN_NBYTES: Final = 1 << 20
-"""Inner chunks of more bytes are decoded in a thread: the host's event loop is not to wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,38 +210,6 @@ def prepare(
                 continue
         reading.add_picking(key, chain, wanted, _putter(array, out_selection, drop_axes))
     return reading
-
-
-def read_known(chains: Chains, store: Store | None, item: Sequence[Any], out: Any) -> bool:
-    """Read what lies within one inner chunk of a shard whose index is known; whether that is what it was.
-
-    Parameters
-    ----------
-    chains
-        The array's.
-    store
-        Ours for the shard; None if there is none.
-    item
-        The host's chunk, as in `prepare`'s `batch`.
-    out
-        The host's output.
-    """
-    getter, spec, chunk_selection, out_selection, _ = item
-    chain = chains.get(spec)
-    if chain is None or store is None or waits_for_network(store):
-        return False
-    known = KnownChunks.of(store, chain)
-    if known is None or known.shard.inner.spec.nbytes > _LARGEST_KNOWN_NBYTES:
-        return False
-    single = single_chunk(chunk_selection, spec.shape, known.shard.config.inner_chunk_shape)
-    array = out.as_ndarray_like()
-    if single is None or not isinstance(array, np.ndarray):
-        return False
-    chunk = known.chunk(getter.path, single[0])
-    if chunk is None:
-        return False
-    array[out_selection] = chunk[single[1]]
-    return True
 
 
 def inner_chunk_shape(chain: CodecChain) -> tuple[int, ...]:

@@ -208,7 +208,7 @@ def parse(selection: Any, shape: Sequence[int]) -> Basic | Fancy | None:
                 return None
             arrays.append(array)
             if array.ndim == 1:
-                indices.append(_tidy(np.flatnonzero(array) if array.dtype.kind == "b" else array))
+                indices.append(tidy(np.flatnonzero(array) if array.dtype.kind == "b" else array))
                 to_box.append(_ALL)
     if len(arrays) == len(shape) > 1 and all(array.dtype.kind != "b" for array in arrays):
         return _together(arrays)
@@ -222,7 +222,7 @@ def _together(arrays: Sequence[Array]) -> Basic | Fancy:
     shape = np.broadcast_shapes(*(array.shape for array in arrays))
     if not _is_mesh(arrays):
         return Points(tuple(np.broadcast_to(array, shape).reshape(-1) for array in arrays), shape)
-    return _orthogonal([_tidy(array.reshape(-1)) for array in arrays], [_ALL] * len(arrays), shape)
+    return _orthogonal([tidy(array.reshape(-1)) for array in arrays], [_ALL] * len(arrays), shape)
 
 
 def _orthogonal(
@@ -238,7 +238,7 @@ def _is_mesh(arrays: Sequence[Array]) -> bool:
     )
 
 
-def _tidy(indices: Array) -> _Along:
+def tidy(indices: Array) -> _Along:
     """A range, where the indices are one that ascends."""
     indices = indices.astype(np.intp, copy=False)
     if not len(indices):
@@ -272,7 +272,7 @@ def _runs(along: _Along, chunk_size: int) -> Iterator[tuple[range, _Index, _Inde
     for positions in np.split(order, np.flatnonzero(np.diff(along[order] // chunk_size) > 1) + 1):
         own = along[positions]
         wanted = range(int(own[0]), int(own[-1]) + 1)
-        yield wanted, _within(_tidy(own), wanted.start), _within(_tidy(positions), 0)
+        yield wanted, _within(tidy(own), wanted.start), _within(tidy(positions), 0)
 
 
 def _cover(along: _Along, chunk_size: int, size: int) -> range:

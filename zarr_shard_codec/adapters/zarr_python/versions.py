@@ -7,10 +7,12 @@ loads our entry points whether or not anybody has turned the adapter on.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from functools import cache
 from importlib import import_module
 from typing import Any, Final, NamedTuple
+
+import numpy as np
 
 from zarr_shard_codec.core.grid import ChunkOrder
 from zarr_shard_codec.core.ranges import Coalescing
@@ -79,6 +81,10 @@ def default_pipeline_path() -> str:
     return path
 
 
+READS: Final = ("indexer", "prototype", "out", "fields")
+"""What a read of a selection is asked."""
+
+
 class Selecting(NamedTuple):
     """Where zarr-python's arrays turn to their event loop.
 
@@ -86,12 +92,13 @@ class Selecting(NamedTuple):
     ----------
     module
         The one whose `sync` they call.
-    methods
+    read, write
         Whose coroutines they give it, for reading and for writing a selection.
     """
 
     module: Any
-    methods: Sequence[Any]
+    read: Any
+    write: Any
 
 
 def selecting() -> Selecting | None:
@@ -100,7 +107,62 @@ def selecting() -> Selecting | None:
     methods = [getattr(module.AsyncArray, name, None) for name in ("_get_selection", "_set_selection")]
     if not hasattr(module, "sync") or not all(hasattr(method, "__code__") for method in methods):
         return None
-    return Selecting(module, methods)
+    host = Selecting(module, *methods)
+    return host if set(READS) <= set(host.read.__code__.co_varnames) else None
+
+
+def axes_of(indexer: Any) -> list[int | slice | np.ndarray[Any, Any]] | None:
+    """What one of zarr-python's indexers names along each axis; None if it does so in another way.
+
+    Integers are not negative, slices go upwards within the axis, and lists are as they were given.
+    """
+    known = _indexers()
+    if known is None or type(indexer) not in known.whole:
+        return None
+    axes: list[int | slice | np.ndarray[Any, Any]] = []
+    for along in indexer.dim_indexers:
+        kind = type(along)
+        if kind is known.slice:
+            axes.append(slice(along.start, max(along.start, along.stop), along.step))
+        elif kind is known.integer:
+            axes.append(int(along.dim_sel))
+        elif kind is known.list and along.dim_out_sel is None:
+            axes.append(along.dim_sel)
+        else:
+            return None
+    return axes
+
+
+def as_result(indexer: Any, found: Any) -> Any:
+    """What the host gives for one element: a scalar for integers and slices, else an array without axes."""
+    known = _indexers()
+    return np.asarray(found)[()] if known is not None and type(indexer) is known.basic else np.asarray(found)
+
+
+class _Indexers(NamedTuple):
+    """zarr-python's classes: of basic selections, of all that have axes, and of what is along one."""
+
+    basic: type
+    whole: tuple[type, ...]
+    slice: type
+    integer: type
+    list: type
+
+
+@cache
+def _indexers() -> _Indexers | None:
+    module = import_module("zarr.core.indexing")
+    try:
+        basic, axes = module.BasicIndexer, (module.SliceDimIndexer, module.IntDimIndexer)
+        whole = basic, module.OrthogonalIndexer, module.BlockIndexer
+        return _Indexers(basic, whole, *axes, module.IntArrayDimIndexer)
+    except AttributeError:
+        return None
+
+
+def reads_missing_chunks(config: Any) -> bool:
+    """Whether chunks that are not there are fill value, as they always were until 3.3."""
+    return bool(getattr(config, "read_missing_chunks", True))
 
 
 def is_mended(array: Any) -> bool:

@@ -1,0 +1,117 @@
+"""Selections of a whole array, read by our engine without zarr-python's division of them into chunks.
+
+Owns when a selection can be read so: one of local files, of integers, slices and at most one ascending list,
+into NumPy's memory. All others, and those for which the host has options that change them, go to `pipeline`.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from zarr.core.buffer.cpu import NDBuffer
+
+from zarr_shard_codec.adapters.zarr_python import versions
+from zarr_shard_codec.adapters.zarr_python.chains import Chains
+from zarr_shard_codec.adapters.zarr_python.selections import tidy
+from zarr_shard_codec.adapters.zarr_python.stores import leads_elsewhere, own_store
+from zarr_shard_codec.array.reading import ArrayReader
+from zarr_shard_codec.core.selection import Box, Picks, new_block
+from zarr_shard_codec.engine.run import read_objects
+from zarr_shard_codec.errors import StoreError
+
+
+class Direct:
+    """Reads of one array.
+
+    Parameters
+    ----------
+    chains
+        Our codecs for the array's chunks.
+    """
+
+    __slots__ = ("_chains", "_latest")
+
+    def __init__(self, chains: Chains) -> None:
+        self._chains = chains
+        self._latest: tuple[Any, Any, Any, ArrayReader | None] = (None, None, None, None)
+
+    def __reduce__(self) -> tuple[type[Direct], tuple[Chains]]:
+        return type(self), (self._chains,)
+
+    def read(self, array: Any, indexer: Any, prototype: Any, out: Any, fields: Any) -> Any:
+        """Read what the host's indexer names; None if it has to be read in another way.
+
+        Parameters
+        ----------
+        array
+            The host's `AsyncArray`, of local files.
+        indexer, prototype, out, fields
+            What its `_get_selection` is asked.
+
+        Raises
+        ------
+        CorruptShardError, StoreError
+            As `ShardedArray.__getitem__`.
+        """
+        axes = versions.axes_of(indexer)
+        if axes is None or out is not None or fields or prototype.nd_buffer is not NDBuffer:
+            return None
+        store = own_store(array.store_path)
+        metadata, config, before, reader = self._latest
+        if metadata is not array.metadata or config is not array.config or before is not store:
+            metadata, reader = array.metadata, self._reader_of(array, store)
+            self._latest = metadata, array.config, store, reader
+        if reader is None:
+            return None
+        try:
+            found = _read(reader, axes, metadata.shape)
+        except StoreError as error:
+            if not leads_elsewhere(error):
+                raise
+            return None
+        return found if indexer.shape or found is None else versions.as_result(indexer, found)
+
+    def _reader_of(self, array: Any, store: Any) -> ArrayReader | None:
+        metadata, config = array.metadata, array.config
+        shape = getattr(metadata.chunk_grid, "chunk_shape", None)
+        if shape is None or config.order != "C" or not versions.reads_missing_chunks(config):
+            return None
+        spec = SimpleNamespace(shape=shape, dtype=metadata.data_type, fill_value=metadata.fill_value)
+        chain = self._chains.get(spec)
+        if chain is None or chain.spec.dtype != metadata.data_type.to_native_dtype():
+            return None
+        path = array.store_path.path
+        folder = f"{path}/" if path else ""
+        return ArrayReader.of(store, chain, lambda coords: folder + metadata.encode_chunk_key(coords))
+
+
+def _read(reader: ArrayReader, axes: list[Any], shape: tuple[int, ...]) -> Any:
+    lists = [axis for axis in axes if isinstance(axis, np.ndarray)]
+    if not lists:
+        found = reader.read_known(tuple(axes), shape)
+        if found is not None:
+            return found
+    box = _box(axes, shape)
+    if box is None:
+        return None
+    block = new_block(box, reader.chain.spec.dtype)
+    read_objects(reader.store, reader.tasks(box, block, shape))
+    return block[tuple(0 if type(axis) is int else slice(None) for axis in axes)]
+
+
+def _box(axes: list[Any], shape: tuple[int, ...]) -> Box | None:
+    """The elements, if the lists among the axes are all even, but for one that ascends."""
+    box: list[range | Picks] = []
+    for axis, size in zip(axes, shape, strict=True):
+        if type(axis) is int:
+            box.append(range(axis, axis + 1))
+        elif isinstance(axis, slice):
+            box.append(range(*axis.indices(size)))
+        else:
+            along = tidy(axis)
+            if isinstance(along, np.ndarray) and not (along[1:] > along[:-1]).all():
+                return None
+            box.append(along if isinstance(along, range) else Picks(along))
+    return tuple(box) if sum(isinstance(along, Picks) for along in box) < 2 else None
