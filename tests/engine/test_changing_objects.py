@@ -219,7 +219,7 @@ def slowly(descriptor, offset, parts, write_at=files.write_at):
     write_at(descriptor, offset + 9, [whole[9:]])
 
 files.write_at = slowly
-zsc.open(sys.argv[1], "r+", path="group/array", write_strategy="append")[0] = 500
+zsc.open(sys.argv[1], "r+", path="group/array", write_strategy="append", lock=None)[0] = 500
 """
 
 
@@ -230,11 +230,11 @@ def settled(monkeypatch):
     monkeypatch.setattr(open_file, "_SETTLED_COARSE_NS", 0)
 
 
-@pytest.mark.skipif(not file_locks._HAS_BYTE_LOCKS, reason="nobody can be asked who holds a lock here")
+@pytest.mark.skipif(not file_locks._HAS_BYTE_LOCKS, reason="files have no marks here")
 @pytest.mark.usefixtures("settled")
 @pytest.mark.parametrize(("selection", "_kind"), READS)
 def test_a_reader_waits_for_the_end_of_a_long_append(tmp_path, selection, _kind):
-    """Of another process: its lock says that it is at it, when the file's time no longer does."""
+    """Of another process: its mark on the file says that it is at it, when the file's time no longer does."""
     _array(tmp_path, path="group/array")
     array = zsc.open(tmp_path, path="group/array")
     command = [sys.executable, "-c", SLOW, str(tmp_path)]
@@ -267,7 +267,7 @@ def test_a_reader_waits_for_the_end_of_a_long_append_by_another_thread(tmp_path,
 
 @pytest.mark.usefixtures("settled")
 def test_a_writer_that_meets_damage_does_not_wait_for_itself(tmp_path, naps):
-    """The lock that it holds is its own."""
+    """Its mark is on the file only while it writes."""
     array = _array(tmp_path, write_strategy="append")
     path = tmp_path / "c" / "0"
     path.write_bytes(path.read_bytes()[:-1])
@@ -277,8 +277,36 @@ def test_a_writer_that_meets_damage_does_not_wait_for_itself(tmp_path, naps):
     assert naps[0] == []
 
 
+HOLDER = """
+import sys
+from zarr_shard_codec.stores.local import LocalStore
+let_go = LocalStore(sys.argv[1]).lock("", "c/0")
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
 @pytest.mark.usefixtures("settled")
-def test_who_holds_a_lock_and_does_nothing_is_not_waited_for_long(tmp_path, monkeypatch):
+def test_damage_is_an_error_at_once_whoever_holds_the_lock_of_the_shard(tmp_path, naps):
+    """Who replaces a shard, repairs it or compacts it does not write into it: its readers do not wait.
+
+    Writers one after the other have its lock nearly all the time, and the wait for them would have no end.
+    """
+    array = _array(tmp_path)
+    path = tmp_path / "c" / "0"
+    path.write_bytes(path.read_bytes()[:-1])
+    time.sleep(0.02)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], cwd=ROOT, **pipes) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(zsc.CorruptShardError):
+            array[0]
+        assert naps[0] == []
+        holder.communicate("end\n")
+
+
+@pytest.mark.usefixtures("settled")
+def test_who_marks_a_file_and_does_nothing_is_not_waited_for_long(tmp_path, monkeypatch):
     """Then the damage is an error."""
     array = _array(tmp_path)
     path = tmp_path / "c" / "0"

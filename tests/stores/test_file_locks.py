@@ -115,32 +115,37 @@ def test_another_process_waits(tmp_path, kind):
     holder.communicate("end\n")
 
 
-def test_who_only_asks_makes_no_file_and_sees_others_alone(tmp_path):
-    """A lock of this process's own is no reason to wait; nor is one of another name, or of another folder."""
-    path = str(tmp_path / file_locks.LOCK_FILE)
-    assert not file_locks.is_taken(path, "c/0")
-    assert list(tmp_path.iterdir()) == []
-    let_go = file_locks.take(path, "c/0")
-    assert not file_locks.is_taken(path, "c/0")
-    let_go()
-    holder = _start(HOLDER, tmp_path, "bytes")
-    assert holder.stdout.readline() == "held\n"
-    assert file_locks.is_taken(path, "c/0")
-    assert not file_locks.is_taken(path, "c/1")
-    waiting = Waiting(tmp_path)
-    assert not waiting.has_it.wait(MOMENT)
-    assert file_locks.is_taken(path, "c/0")
-    holder.kill()
-    assert waiting.has_it.wait(PATIENCE)
-    assert not file_locks.is_taken(path, "c/0")
-    waiting.let_go()
-    holder.communicate()
+@pytest.mark.skipif(not file_locks._HAS_BYTE_LOCKS, reason="files have no marks here")
+def test_who_has_a_file_open_sees_the_marks_of_others(tmp_path):
+    """Of the same process, too; its own is none to itself. A mark goes with the file that it was made by."""
+    path = tmp_path / "file"
+    path.write_bytes(b"data")
+    writer, other = os.open(path, os.O_RDWR), os.open(path, os.O_RDWR)
+    reader = os.open(path, os.O_RDONLY)
+    assert not file_locks.is_marked(reader)
+    file_locks.mark(writer)
+    assert file_locks.is_marked(reader)
+    assert not file_locks.is_marked(writer)
+    file_locks.mark(other)  # in vain: who writes at the same time is not the mark's business
+    file_locks.unmark(other)
+    assert file_locks.is_marked(reader)
+    file_locks.unmark(writer)
+    assert not file_locks.is_marked(reader)
+    file_locks.mark(writer)
+    os.close(writer)
+    assert not file_locks.is_marked(reader)
+    os.close(other)
+    os.close(reader)
 
 
-def test_a_pipe_in_the_place_of_the_lock_file_is_not_waited_for(tmp_path):
-    """A data set cannot make its readers wait for ever."""
-    os.mkfifo(tmp_path / file_locks.LOCK_FILE)
-    assert not file_locks.is_taken(str(tmp_path / file_locks.LOCK_FILE), "c/0")
+def test_files_without_marks_are_not_marked(tmp_path, monkeypatch):
+    """Nor is that a failure."""
+    monkeypatch.setattr(file_locks, "_HAS_BYTE_LOCKS", False)
+    descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    file_locks.mark(descriptor)
+    assert not file_locks.is_marked(descriptor)
+    file_locks.unmark(descriptor)
+    os.close(descriptor)
 
 
 def test_a_lock_dies_with_its_holder(tmp_path, kind):

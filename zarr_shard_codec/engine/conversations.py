@@ -45,7 +45,7 @@ _PAUSES: Final = (0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
 """Seconds to wait before an object that was just being changed is read again, and again."""
 _POLL_SECONDS: Final = 0.005
 _PATIENCE_SECONDS: Final = 60.0
-"""Whoever holds an object's lock, and changes nothing of it for so long, is no longer waited for."""
+"""Whoever says to write into an object, and changes nothing of it for so long, is no longer waited for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Locks between processes, for whoever changes files of one folder.
+"""Locks between processes, for whoever changes files of one folder; and marks on files that are written into.
 
 Owns one empty file in the folder, and which byte of it stands for which name. A lock is a byte range lock of
 an open file description of its own: it holds across threads and processes, also on file servers that know
@@ -20,8 +20,6 @@ from functools import lru_cache
 from typing import Final
 from weakref import WeakSet
 
-from zarr_shard_codec.stores import files
-
 try:
     import fcntl
 except ImportError:  # Windows
@@ -35,6 +33,10 @@ _HAS_BYTE_LOCKS: bool = hasattr(fcntl, "F_OFD_SETLKW")
 _OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _FLOCK: Final = struct.Struct("hhqqi4x")
 """The system's `struct flock`: type, whence, start, length, process."""
+_F_WRLCK, _F_UNLCK = getattr(fcntl, "F_WRLCK", 1), getattr(fcntl, "F_UNLCK", 2)
+_MARK: Final = 1 << 62
+"""The byte that a writer into a file locks: beyond all data, as some file servers let nobody read what is
+locked."""
 
 
 def is_lock(key: str) -> bool:
@@ -58,21 +60,33 @@ def take(path: str, name: str) -> Callable[[], None]:
     return _take_byte(path, number >> 2)  # file offsets are signed
 
 
-def is_taken(path: str, name: str) -> bool:
-    """Whether another process holds the lock of a name, so far as the system tells; makes no file."""
-    at = _number_of(name) >> 2
+def mark(descriptor: int) -> None:
+    """Say of an open file that it is being written into, where the system lets others ask (`is_marked`)."""
+    _set_mark(descriptor, _F_WRLCK)
+
+
+def unmark(descriptor: int) -> None:
+    """Say it no longer."""
+    # Closing the file alone would not do: a child that was forked in between shares the lock.
+    _set_mark(descriptor, _F_UNLCK)
+
+
+def is_marked(descriptor: int) -> bool:
+    """Whether somebody else who has the file open, in this process or another one, has marked it."""
     if not _HAS_BYTE_LOCKS:
         return False
+    question = _FLOCK.pack(_F_WRLCK, os.SEEK_SET, _MARK, 1, 0)
     try:
-        descriptor = files.open_existing(path)
-        try:
-            question = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0)
-            kind, *_ = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, question))
-        finally:
-            os.close(descriptor)
-    except OSError:  # no such file, above all: nobody ever took one
+        kind, *_ = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, question))
+    except OSError:  # a file system without locks
         return False
-    return kind != fcntl.F_UNLCK and not any(lock.is_of(path, at) for lock in list(_held))
+    return bool(kind != _F_UNLCK)
+
+
+def _set_mark(descriptor: int, kind: int) -> None:
+    if _HAS_BYTE_LOCKS:
+        with suppress(OSError):  # no locks on this file system, or another writer's mark, which says as much
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, _MARK, 1, 0))
 
 
 @lru_cache(maxsize=4096)
@@ -89,21 +103,15 @@ class _ByteLock:
     """
 
     _descriptor = -1
-    _is_ours = False
 
-    def __init__(self, descriptor: int, path: str, at: int) -> None:
-        self._path, self._at = path, at
+    def __init__(self, descriptor: int, at: int) -> None:
+        self._at = at
         self._descriptor = descriptor
         _held.add(self)
-
-    def is_of(self, path: str, at: int) -> bool:
-        """Whether it is held, and is that of a byte of a file."""
-        return self._is_ours and self._descriptor >= 0 and (self._path, self._at) == (path, at)
 
     def take(self) -> bool:
         """Wait for it; whether its file is still there."""
         self._set(fcntl.F_OFD_SETLKW, fcntl.F_WRLCK)
-        self._is_ours = True
         return os.fstat(self._descriptor).st_nlink > 0
 
     def let_go(self) -> None:
@@ -135,7 +143,7 @@ _held: Final[WeakSet[_ByteLock]] = WeakSet()
 
 def _take_byte(path: str, at: int) -> Callable[[], None]:
     while True:
-        lock = _ByteLock(_open(path), path, at)
+        lock = _ByteLock(_open(path), at)
         try:
             if lock.take():
                 return lock.let_go

@@ -290,6 +290,7 @@ class LocalStore:
                 path = self.path_of(key)
                 try:
                     _patched.append(path)
+                    file_locks.mark(descriptor)
                     for offset, parts in patch.writes:
                         files.write_at(descriptor, offset, parts)
                     if self.durable:
@@ -301,6 +302,7 @@ class LocalStore:
                         done = "it was cut back to what it was before"
                     raise
                 finally:
+                    file_locks.unmark(descriptor)
                     with suppress(ValueError):  # interrupted before it was there
                         _patched.remove(path)
             finally:
@@ -312,13 +314,17 @@ class LocalStore:
         return True
 
     def is_in_change(self, key: str) -> bool:
-        """Whether another process has locked the file, or this one writes into it. See `PatchingStore`."""
-        parts = key.split("/")
-        locks = (
-            (self.path_of("/".join([*parts[:n], file_locks.LOCK_FILE])), "/".join(parts[n:]))
-            for n in range(len(parts))  # whichever folder above it is the array's
-        )
-        return self.path_of(key) in _patched or any(file_locks.is_taken(*lock) for lock in locks)
+        """Whether this process writes into it, or another, where the system tells. See `PatchingStore`."""
+        if self.path_of(key) in _patched:
+            return True
+        with suppress(OSError):  # whoever reads it will hear of that
+            descriptor = self._open(key)
+            if descriptor is not None:
+                try:
+                    return file_locks.is_marked(descriptor)
+                finally:
+                    os.close(descriptor)
+        return False
 
     def lock(self, folder: str, name: str) -> Callable[[], None]:
         """Wait for a lock that all processes on this file system see; returns what lets go of it.
