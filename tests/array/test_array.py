@@ -218,6 +218,8 @@ def test_damage_is_not_written_over():
         ("uint8", np.int64(-1), "value_type_mismatch"),
         ("int64", np.uint64(2**63), "value_type_mismatch"),
         ("uint8", 256, "value_type_mismatch"),
+        ("uint64", [2**64 - 1, -1] + [0] * 7, "value_type_mismatch"),
+        ("uint64", [2**64 - 1, 1.0] + [0] * 7, "value_type_mismatch"),
         ("float32", 1j, "value_type_mismatch"),
         ("float64", "one", "value_type_mismatch"),
         ("bool", np.int8(2), "value_type_mismatch"),
@@ -235,6 +237,7 @@ def test_damage_is_not_written_over():
         ("M8[s]", np.datetime64(1001, "ms"), "value_type_mismatch"),
         ("M8[s]", datetime(2020, 1, 1, microsecond=3), "value_type_mismatch"),  # noqa: DTZ001 - NumPy's have none
         ("M8[s]", 2**63, "value_type_mismatch"),
+        ("m8[s]", [3, None, timedelta(microseconds=5)] * 3, "value_type_mismatch"),
         ("M8[s]", np.int64(5), "value_type_mismatch"),
         ("m8[s]", np.uint64(2**63 + 5), "value_type_mismatch"),
         ("V2", np.array([b"abcd"], "V4"), "value_type_mismatch"),
@@ -265,6 +268,7 @@ def test_values_that_do_not_fit_are_refused(recording_store, dtype, value, reaso
         ("int32", [[1] * 9] * 10),
         ("int32", Decimal(2)),
         ("uint64", [2**64 - 1] * 9),
+        ("uint64", [2**64 - 1, *range(8)]),
         ("int32", np.array([5], object)),
         ("int32", np.array([[[5]]], object)),
         ("bool", 1),
@@ -279,6 +283,7 @@ def test_values_that_do_not_fit_are_refused(recording_store, dtype, value, reaso
         ("m8[s]", timedelta(1)),
         ("M8[s]", 5),
         ("m8[s]", np.int64(5)),
+        ("m8[s]", [3, None, timedelta(1)] * 3),
         ("V4", np.array([b"ab"], "V2")),
     ],
 )

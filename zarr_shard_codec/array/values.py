@@ -38,6 +38,9 @@ def as_block(value: Any, wanted: Selection, dtype: np.dtype[Any]) -> np.ndarray[
         return block.astype(dtype, copy=False)
     # The NumPy type of Python's integers and objects says little of what they hold.
     from_python = not isinstance(value, np.ndarray | np.generic)
+    if from_python and given.dtype.kind == "f" and dtype.kind == "u":
+        exact = np.asarray(value, object)  # of integers past 2⁶³ among others NumPy makes floats
+        given = exact if _are_integers(exact).all() else given
     by_value = given.dtype.kind == "O" or (from_python and given.dtype.kind in "iu")
     return wanted.block(_converted(given, dtype, by_value=by_value))  # converted before it is broadcast
 
@@ -71,9 +74,17 @@ def _lost(given: np.ndarray[Any, Any], converted: np.ndarray[Any, Any]) -> Any:
     if kind in "mM":
         if given.dtype.kind not in "mMO":  # integers: counts of the dtype's unit
             return converted.astype(np.int64) != given
-        if given.dtype.kind == "O":  # Python's times are counts of microseconds
+        counts: Any = np.False_
+        if given.dtype.kind == "O":  # times of Python are microseconds, integers the dtype's
+            counts = _are_integers(given)
             given = given.astype(f"{kind}8[us]")
-        return (converted.astype(given.dtype) != given) & ~np.isnat(given)
+        return (converted.astype(given.dtype) != given) & ~np.isnat(given) & ~counts
     if kind in "fcV" or np.can_cast(given.dtype, converted.dtype, "safe"):
         return np.False_
     return converted != given
+
+
+def _are_integers(values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which of some objects are integers."""
+    found = (isinstance(value, int | np.integer) for value in values.flat)
+    return np.fromiter(found, bool, values.size).reshape(values.shape)
