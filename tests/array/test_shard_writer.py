@@ -265,6 +265,15 @@ def test_inner_chunks_that_are_not_there(coords):
         writer[1, 0] = 1  # within the shard, beyond the array
 
 
+@pytest.mark.parametrize("coords", [1, np.int8(1), np.array(1), (1,), [np.int64(1)], np.array([1])])
+def test_integers_of_any_kind_are_coordinates(coords):
+    """An array without axes is one, too."""
+    array = zsc.create(MemoryStore(), shape=8, dtype="u2", shard_shape=4, inner_chunk_shape=2)
+    with array.shard_writer(coords) as writer:
+        writer[coords] = 7
+    assert array[...].tolist() == [0, 0, 0, 0, 0, 0, 7, 7]
+
+
 def test_what_is_refused():
     """No such shard, arrays without shards or with codecs around them, a writer that is not open."""
     store = MemoryStore()

@@ -6,10 +6,9 @@ conversations themselves stand in `core.reading` and `core.writing`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from operator import index as as_integer
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
@@ -26,7 +25,7 @@ from zarr_shard_codec.core.plans import Plan, cut_index, hold
 from zarr_shard_codec.core.protocols import JSON, ChunkSpec, Kind
 from zarr_shard_codec.core.ranges import Buffer, ByteRange
 from zarr_shard_codec.core.reading import read_held, read_shard
-from zarr_shard_codec.core.selection import Box, new_block, parse_selection, whole_box
+from zarr_shard_codec.core.selection import Box, as_integers, new_block, parse_selection, whole_box
 from zarr_shard_codec.core.writing import Update, empty_shard, write_shard
 from zarr_shard_codec.errors import CorruptShardError, MetadataError, Problem, UsageError
 
@@ -295,7 +294,7 @@ def build(name: str, configuration: Mapping[str, JSON], spec: ChunkSpec) -> Shar
 
 def _shape(given: int | Sequence[int]) -> tuple[int, ...]:
     try:
-        shape = tuple(map(as_integer, given if isinstance(given, Iterable) else (given,)))
+        shape = as_integers(given)
     except TypeError:
         shape = (0,)
     if any(size < 1 for size in shape):

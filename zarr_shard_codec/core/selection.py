@@ -203,6 +203,14 @@ def _integer(item: Any, size: int, axis: int) -> int:
     return value % size
 
 
+def as_integers(given: Any) -> tuple[int, ...]:
+    """Take integers, or one alone, be it an array without axes. Raises `TypeError`."""
+    try:
+        return (as_integer(given),)
+    except TypeError:
+        return tuple(map(as_integer, given))
+
+
 def parse_coords(given: object, counts: Sequence[int], noun: str) -> tuple[int, ...]:
     """Understand coordinates in a grid: integers, one an axis; of one axis also the integer itself.
 
@@ -221,7 +229,7 @@ def parse_coords(given: object, counts: Sequence[int], noun: str) -> tuple[int, 
         `selection_out_of_bounds`: the grid has none there; `selection_invalid`: no integers.
     """
     try:
-        coords = tuple(map(as_integer, given if isinstance(given, Iterable) else (given,)))
+        coords = as_integers(given)
     except TypeError:
         raise SelectionError(
             "selection_invalid", f"expected the coordinates of one {noun}, found {given!r:.80}"
