@@ -196,3 +196,25 @@ def test_what_lies_above_costs_a_read_a_level(recording_store):
     store.forget()
     _create(store, path="a/b/c", exist="match")
     assert [key for key, _ in store.reads] == ["a/b/c/zarr.json"]
+
+
+class Scoped(MemoryStore):
+    """Lets nobody read but in one folder, as a bucket's policy may say."""
+
+    def open_object(self, key):
+        """Open an object in that folder."""
+        if not key.startswith("mine/"):
+            raise zsc.StoreError("store_failure", "cannot read the object: access denied", key=key)
+        return super().open_object(key)
+
+    def read(self, key, requests):
+        """Read an object in that folder."""
+        return None if self.open_object(key) is None else super().read(key, requests)
+
+
+def test_what_lies_above_need_not_be_readable():
+    """Who has rights for a folder alone creates arrays there; what can be read above them still counts."""
+    store = Scoped()
+    assert _create(store, path="mine/array").path == "mine/array"
+    _create(store, path="mine/other", exist="replace")
+    _refused("already_exists", store, path="mine/array/within")

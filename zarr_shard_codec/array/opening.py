@@ -40,7 +40,7 @@ from zarr_shard_codec.core.data_types import (
 )
 from zarr_shard_codec.core.grid import ChunkOrder
 from zarr_shard_codec.core.protocols import JSON
-from zarr_shard_codec.errors import MetadataError, NodeExistsError, UsageError
+from zarr_shard_codec.errors import MetadataError, NodeExistsError, StoreError, UsageError
 from zarr_shard_codec.stores.protocols import Store
 from zarr_shard_codec.stores.resolve import resolve
 
@@ -368,8 +368,11 @@ def _require_groups_above(store: Store, path: str) -> None:
     parts = path.split("/") if path else []
     for depth in range(len(parts)):
         above = "/".join(parts[:depth])
-        document = read_document(store, join_key(above, V3_DOCUMENT))
-        v2_array = document is None and read_document(store, join_key(above, V2_ARRAY)) is not None
+        try:
+            document = read_document(store, join_key(above, V3_DOCUMENT))
+            v2_array = document is None and read_document(store, join_key(above, V2_ARRAY)) is not None
+        except StoreError:  # who may read, and write, only further below is no less welcome there
+            continue
         if v2_array or names_array(document):
             message = f"there is an array at {store} already, and only groups have other nodes in them"
             raise NodeExistsError("already_exists", message, key=above or "/")
