@@ -56,6 +56,19 @@ def _same(found, expected):
     assert found.tobytes() == expected.tobytes()
 
 
+def test_a_whole_transposed_chunk_lies_in_c_order(tmp_path, taken):
+    """As every other result, though it was decoded into memory of its own that lies otherwise."""
+    transpose = {"name": "transpose", "configuration": {"order": [1, 0]}}
+    blosc = {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "typesize": 4, "blocksize": 0}
+    codecs = transpose, LITTLE, {"name": "blosc", "configuration": blosc}
+    array, values = _array(tmp_path / "a", codecs=codecs)
+    for _ in range(2):
+        found = array[0:4, 0:2]
+        assert found.flags.c_contiguous
+        _same(found, values[0:4, 0:2])
+    assert [chunk is None for chunk in taken] == [True, False]
+
+
 @pytest.mark.parametrize("dtype", ["int32", "complex128", "bool", "float16", "datetime64[s]"])
 @pytest.mark.parametrize("codecs", [(LITTLE,), (BIG, CRC), (LITTLE, ZSTD)])
 def test_elements_are_those_of_numpy(tmp_path, taken, dtype, codecs):

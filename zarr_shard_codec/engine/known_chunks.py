@@ -80,7 +80,11 @@ class KnownChunks:
         if chunk is None:
             return None
         part = chunk[single[1]]
-        if part.ndim == 0 or (part.size == chunk.size and chunk.flags.writeable and chunk.dtype == dtype):
+        if part.ndim == 0:
+            return part
+        # A chunk that was stored transposed lies so in memory, too.
+        is_new = part.size == chunk.size and chunk.flags.writeable
+        if is_new and part.flags.c_contiguous and chunk.dtype == dtype:
             return part
         return np.array(part, dtype, order="C")
 
