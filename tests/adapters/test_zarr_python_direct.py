@@ -14,6 +14,7 @@ from zarr.codecs import TransposeCodec
 import zarr_shard_codec as zsc
 from zarr_shard_codec.adapters.zarr_python import reading
 from zarr_shard_codec.adapters.zarr_python.direct import Direct
+from zarr_shard_codec.core.projection import AxisProjection
 
 SHAPE = (13, 10, 9)
 DATA = np.random.default_rng(3).integers(-9, 9, SHAPE).astype("f4")
@@ -183,3 +184,14 @@ def test_without_it_all_is_the_same(arrays, monkeypatch):
             without.setattr(Direct, "read", lambda *_arguments: None)
             for selection, found in zip(selections, ours, strict=True):
                 _same(array[selection], found)
+
+
+def test_nothing_of_an_array_without_bounds(tmp_path, monkeypatch):
+    """No shard is looked for, however many lie along the other axes: the host says at once what it is."""
+    looked: list[int] = []
+    monkeypatch.setattr(AxisProjection, "part", lambda _, chunk: looked.append(chunk) or 1 / 0)
+    with zsc.enable():
+        array = zarr.create_array(tmp_path, shape=(8, 1 << 40), dtype="f4", shards=(4, 4), chunks=(2, 2))
+    assert array[3:3].shape == (0, 1 << 40)
+    assert array.oindex[np.array([], int)].shape == (0, 1 << 40)
+    assert looked == []

@@ -24,6 +24,8 @@ def each_object(
     if not shape:
         yield (), (), (), block
         return
+    if not block.size:  # one axis without any is enough; the others may be long
+        return
     for cell in product(*_along(box, object_shape, shape)):
         coords, part, bounds, landing = zip(*cell, strict=True)
         yield coords, part, bounds, view(block, landing)
