@@ -186,6 +186,17 @@ def test_without_it_all_is_the_same(arrays, monkeypatch):
                 _same(array[selection], found)
 
 
+def test_more_than_any_memory_holds(tmp_path, indirect):
+    """The host's error says so: whoever asks for less of an array can read that."""
+    with zsc.enable():
+        array = zarr.create_array(tmp_path, shape=(1 << 62,), dtype="f4", shards=(4,), chunks=(2,))
+        with pytest.raises(ValueError, match="array is too big") as caught:
+            array[...]
+    assert type(caught.value) is ValueError
+    assert array[-1] == 0
+    assert indirect == []
+
+
 def test_nothing_of_an_array_without_bounds(tmp_path, monkeypatch):
     """No shard is looked for, however many lie along the other axes: the host says at once what it is."""
     looked: list[int] = []

@@ -19,7 +19,7 @@ from zarr_shard_codec.adapters.zarr_python.stores import leads_elsewhere, own_st
 from zarr_shard_codec.array.reading import ArrayReader
 from zarr_shard_codec.core.selection import Box, Picks, new_block
 from zarr_shard_codec.engine.run import read_objects
-from zarr_shard_codec.errors import StoreError
+from zarr_shard_codec.errors import SelectionError, StoreError
 
 
 class Direct:
@@ -96,7 +96,10 @@ def _read(reader: ArrayReader, axes: list[Any], shape: tuple[int, ...]) -> Any:
     box = _box(axes, shape)
     if box is None:
         return None
-    block = new_block(box, reader.chain.spec.dtype)
+    try:
+        block = new_block(box, reader.chain.spec.dtype)
+    except (SelectionError, MemoryError, OverflowError):
+        return None  # the host's own error says that there is no such memory
     read_objects(reader.store, reader.tasks(box, block, shape))
     return block[tuple(0 if type(axis) is int else slice(None) for axis in axes)]
 
