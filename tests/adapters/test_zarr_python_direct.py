@@ -206,3 +206,30 @@ def test_nothing_of_an_array_without_bounds(tmp_path, monkeypatch):
     assert array[3:3].shape == (0, 1 << 40)
     assert array.oindex[np.array([], int)].shape == (0, 1 << 40)
     assert looked == []
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda array: array[1:],
+        lambda array: array[12, 9, 8],
+        lambda array: array.oindex[[1, 2, 12]],
+        lambda array: array.blocks[3],
+    ],
+)
+def test_an_array_that_another_thread_resizes(tmp_path, monkeypatch, read):
+    """The result has the shape that was asked for, as the host's: what is no more is fill value."""
+    with zsc.enable():
+        array = zarr.create_array(tmp_path, **OPTIONS)
+    array[...] = DATA
+    direct = Direct.read
+
+    def late(self, *arguments):
+        array.resize((3, *SHAPE[1:]))
+        return direct(self, *arguments)
+
+    monkeypatch.setattr(Direct, "read", late)
+    ours = read(array)
+    monkeypatch.setattr(Direct, "read", lambda *_arguments: array.resize((3, *SHAPE[1:])))
+    array.resize(SHAPE)
+    _same(read(array), ours)

@@ -61,20 +61,21 @@ class Direct:
         store = own_store(array.store_path)
         metadata, config, before, reader = self._latest
         if metadata is not array.metadata or config is not array.config or before is not store:
-            metadata, reader = array.metadata, self._reader_of(array, store)
-            self._latest = metadata, array.config, store, reader
+            metadata, config = array.metadata, array.config
+            reader = self._reader_of(array.store_path, metadata, config, store)
+            self._latest = metadata, config, store, reader
         if reader is None:
             return None
         try:
-            found = _read(reader, axes, metadata.shape)
+            # Not the metadata's: another thread may have resized the array since the selection was made.
+            found = _read(reader, axes, versions.shape_of(indexer))
         except StoreError as error:
             if not leads_elsewhere(error):
                 raise
             return None
         return found if indexer.shape or found is None else versions.as_result(indexer, found)
 
-    def _reader_of(self, array: Any, store: Any) -> ArrayReader | None:
-        metadata, config = array.metadata, array.config
+    def _reader_of(self, store_path: Any, metadata: Any, config: Any, store: Any) -> ArrayReader | None:
         shape = getattr(metadata.chunk_grid, "chunk_shape", None)
         if shape is None or config.order != "C" or not versions.reads_missing_chunks(config):
             return None
@@ -82,7 +83,7 @@ class Direct:
         chain = self._chains.get(spec)
         if chain is None or chain.spec.dtype != metadata.data_type.to_native_dtype():
             return None
-        path = array.store_path.path
+        path = store_path.path
         folder = f"{path}/" if path else ""
         return ArrayReader.of(store, chain, lambda coords: folder + metadata.encode_chunk_key(coords))
 

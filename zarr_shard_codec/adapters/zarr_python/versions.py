@@ -133,6 +133,11 @@ def axes_of(indexer: Any) -> list[int | slice | np.ndarray[Any, Any]] | None:
     return axes
 
 
+def shape_of(indexer: Any) -> tuple[int, ...]:
+    """The array's shape when an indexer that `axes_of` knows was made."""
+    return tuple([along.dim_len for along in indexer.dim_indexers])
+
+
 def as_result(indexer: Any, found: Any) -> Any:
     """What the host gives for one element: a scalar for integers and slices, else an array without axes."""
     known = _indexers()
