@@ -106,6 +106,16 @@ def test_fill_value_where_nothing_is_writes_nothing(tmp_path, strategy):
     assert array[:2, :2].tolist() == [[0, 1], [0, 1]]
 
 
+def test_what_is_to_be_durable_is_written_though_it_changes_nothing(tmp_path):
+    """The shard that is there may be another writer's, and not on the disk yet."""
+    layout = {"shape": (8, 8), "shard": (8, 8), "inner": (2, 2)}
+    array = _create(LocalStore(tmp_path), **layout, durable=True)
+    array[:2, :2] = 1
+    before = _state(tmp_path / "c/0/0")
+    array[2:5, 3:8] = 0
+    assert _state(tmp_path / "c/0/0") != before
+
+
 def _state(path):
     """What another file, or a write, has of its own; not the time of the last read."""
     status = path.stat()

@@ -32,6 +32,7 @@ from zarr_shard_codec.stores.protocols import (
     deletes_conditionally,
     locks_names,
     patches_objects,
+    waits_for_disk,
     waits_for_network,
     writes_conditionally,
 )
@@ -189,7 +190,9 @@ def _put(write: _Started, store: Objects, lock: Locking) -> None:
 def _tried(write: _Started, store: Objects, lock: Locking) -> bool:
     """Bring a write into the store, unless others wrote the object since it was read; whether it is there."""
     key, seen = write.task.key, write.seen
-    if isinstance(write.update, Update) and write.update.changes_nothing(write.encoded):
+    changes = not isinstance(write.update, Update) or not write.update.changes_nothing(write.encoded)
+    # Written all the same where it is to be durable: what another writer left may not be on the disk.
+    if not changes and not waits_for_disk(store):
         return True
     made = write.update.finish(write.encoded)
     if isinstance(made, Patch):

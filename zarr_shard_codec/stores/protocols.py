@@ -242,6 +242,11 @@ def opens_remote_objects(store: AsyncStore) -> TypeGuard[AsyncOpeningStore]:
     return hasattr(store, "open_object")
 
 
+def waits_for_disk(store: Objects) -> bool:
+    """Whether what is written is on the disk when the call returns: of a class that can do either."""
+    return getattr(store, "durable", False)
+
+
 def require_writable(store: Objects) -> None:
     """Raise `StoreError` (`read_only`) if the store knows of itself that it never takes an object."""
     if hasattr(store, "require_writable"):
