@@ -256,3 +256,15 @@ def test_a_cancelled_write_is_over_before_the_next_one_begins():
         array[...] = 1
         asyncio.run(write(array))
         assert array[4:].tolist() == [3] * 4
+
+
+def test_writes_of_empty_chunks_are_left_to_the_host_and_it_is_said(tmp_path, caplog, monkeypatch):
+    """Once, in the log."""
+    monkeypatch.setattr(chains, "_said", set())
+    with zsc.enable():
+        array = zarr.create_array(tmp_path, **OPTIONS, config={"write_empty_chunks": True})
+        array[...] = 0
+        array[0, 0] = 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "zarr-python's own sharding is used: for writes with write_empty_chunks=True"
+    ]

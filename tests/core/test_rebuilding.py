@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from zarr_shard_codec.codecs.framing import frame_size
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.grid import CHUNK_ORDERS, write_order
-from zarr_shard_codec.core.index import ShardIndex
+from zarr_shard_codec.core.index import EMPTY, ShardIndex
 from zarr_shard_codec.core.layout import lay_out
 from zarr_shard_codec.core.plans import hold
 from zarr_shard_codec.core.rebuilding import Rebuilt, Unproven, evidence, rebuild_index
@@ -172,6 +172,20 @@ def test_a_replaced_chunk_is_not_put_where_nothing_was():
         whole = body + chunks[0] + bytes(codec.encode_index(index))
         image = _damage(codec, whole, 16 * empty, 16 * empty + 16)
         assert isinstance(_rebuild(codec, image), Unproven)
+
+
+@pytest.mark.parametrize("kept", [160, 200, 255])
+def test_entries_for_which_nothing_is_left_were_empty(kept):
+    """A sparse shard that is cut short behind its last chunk's entry, and one with a broken empty entry."""
+    codec = _codec()
+    whole = bytes(codec.encode(np.where(np.arange(16)[:, None] < 9, _values(), 0)))
+    entries = codec.read_index(whole).entries
+    empty = np.flatnonzero((entries == EMPTY).all(axis=1))
+    assert 16 * empty[0] <= 192
+    first = len(whole) - codec.index_nbytes
+    kept = max(kept, 16 * int(empty[0]))
+    for image in (whole[: first + kept], _damage(codec, whole, 16 * int(empty[-1]), 16 * int(empty[-1]) + 9)):
+        assert np.array_equal(_rebuild(codec, image).index.entries, entries)
 
 
 def test_more_damage_in_a_sparse_shard_is_refused():

@@ -12,7 +12,15 @@ from typing import Final
 
 import click
 
-from zarr_shard_codec.cli.output import FINDINGS, counted, fitted, human_nbytes, print_json, printable
+from zarr_shard_codec.cli.output import (
+    FINDINGS,
+    INTERRUPTED,
+    counted,
+    fitted,
+    human_nbytes,
+    print_json,
+    printable,
+)
 from zarr_shard_codec.packing import ArrayReport, Progress, Report
 
 _SHOWN: Final = 20
@@ -32,7 +40,7 @@ def progress_of_chunks(verb: str) -> Iterator[Progress | None]:
             yield None
     except KeyboardInterrupt:
         click.echo("interrupted; run the same command again to go on", err=True)
-        raise
+        sys.exit(INTERRUPTED)
 
 
 def print_report(report: Report, *, verb: str, source: str, target: str, as_json: bool) -> int:

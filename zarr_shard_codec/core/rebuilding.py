@@ -9,7 +9,7 @@ never which chunk it is. So an index is rebuilt only where all of this holds:
 - It is known which chunk each of them is. Entries of the damaged index that still name exactly one of these
   ranges are believed, and so are empty entries; unless there are as many ranges as chunks in a shard, when no
   entry can be empty. One range that is left over belongs to the one entry that is left over, if that still
-  has its offset or its size.
+  has its offset or its size. Where no range is left over, the entries that are left over were empty.
 - If more are left over, equally many entries and ranges, only the order in which chunks are written tells
   them apart: lexicographic or Morton. It has to agree with every entry that is believed, and there has to
   be evidence that the writer keeps it: the believed entries, and whole shards of the same array, stand in
@@ -173,12 +173,14 @@ def _assign(
     free = np.setdiff1d(np.arange(len(frames)), at[named])
     counted = f"{len(frames)} of {n_chunks} inner chunks stand without a gap"
     believed = f"{np.count_nonzero(named)} entries are intact"
+    if not len(free):  # each range is one chunk's, so that nothing is there for any other
+        return Rebuilt(ShardIndex(entries, shard.chunks_per_shard), f"{counted}, {believed}")
     if len(unknown) != len(free):
         return Unproven(
             f"{counted}, but {believed}, and {len(unknown)} entries are left for {len(free)} inner chunks"
         )
     # A number that is left says that the entry was not empty, so that the range is none that was replaced.
-    if not len(unknown) or (len(unknown) == 1 and (remains[unknown] == frames[free]).any()):
+    if len(unknown) == 1 and (remains[unknown] == frames[free]).any():
         entries[unknown] = frames[free]
         return Rebuilt(ShardIndex(entries, shard.chunks_per_shard), f"{counted}, {believed}")
     possible: dict[ChunkOrder, Table] = {}

@@ -23,7 +23,7 @@ from zarr_shard_codec.errors import MetadataError
 
 _LOG: Final = logging.getLogger("zarr_shard_codec")
 _said: set[str] = set()
-_FALL_BACK: Final = "zarr-python's own sharding is used: "
+FALL_BACK: Final = "zarr-python's own sharding is used: "
 
 _KNOWN_PACKAGES: Final = ("zarr", "numcodecs", "zarr_shard_codec")
 """Whose codecs mean what their names say. Anybody else's may do more than its name, and is left to itself."""
@@ -72,14 +72,14 @@ class Chains:
         if self._written is None:
             self._written = _written(self._codecs)
         if isinstance(self._written, str):
-            say_once(_FALL_BACK + self._written)
+            say_once(FALL_BACK + self._written)
             return None
         try:
             dtype = as_dtype(spec.dtype.to_native_dtype())
             bits = fill_value.astype(dtype).tobytes()
             return _build(*self._written, tuple(spec.shape), dtype, bits)
         except MetadataError as error:
-            say_once(_FALL_BACK + "; ".join(problem.message for problem in error.problems))
+            say_once(FALL_BACK + "; ".join(problem.message for problem in error.problems))
             return None
 
 

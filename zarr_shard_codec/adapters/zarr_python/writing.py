@@ -15,7 +15,7 @@ import numpy as np
 
 from zarr_shard_codec.adapters.places import array_folder
 from zarr_shard_codec.adapters.zarr_python import versions
-from zarr_shard_codec.adapters.zarr_python.chains import Chains, say_once
+from zarr_shard_codec.adapters.zarr_python.chains import FALL_BACK, Chains, say_once
 from zarr_shard_codec.adapters.zarr_python.reading import inner_chunk_shape
 from zarr_shard_codec.adapters.zarr_python.selections import Array, Basic, Fancy, parse
 from zarr_shard_codec.adapters.zarr_python.settings import WriteSettings
@@ -127,7 +127,10 @@ def prepare(
     for setter, spec, chunk_selection, out_selection, _ in batch:
         chain = chains.get(spec)
         wanted = None if chain is None else parse(chunk_selection, spec.shape)
-        if chain is None or wanted is None or spec.config.write_empty_chunks:
+        if chain is None or wanted is None:
+            return None
+        if spec.config.write_empty_chunks:
+            say_once(f"{FALL_BACK}for writes with write_empty_chunks=True")
             return None
         given = array if array.ndim == 0 else array[out_selection]
         fitted = fit(given, wanted.shape, drop_axes, chain.spec.dtype)
