@@ -89,8 +89,7 @@ class Direct:
 
 
 def _read(reader: ArrayReader, axes: list[Any], shape: tuple[int, ...]) -> Any:
-    lists = [axis for axis in axes if isinstance(axis, np.ndarray)]
-    if not lists:
+    if not any(isinstance(axis, np.ndarray) for axis in axes):
         found = reader.read_known(tuple(axes), shape)
         if found is not None:
             return found
