@@ -129,6 +129,16 @@ def test_what_is_not(arrays, indirect, read):
     assert indirect == [1, 1]
 
 
+def test_lists_along_all_axes(tmp_path, indirect):
+    """Of an array of two: no points, as elsewhere in NumPy; even ones are slices with a step."""
+    with zsc.enable():
+        array = zarr.create_array(tmp_path, shape=(13, 10), shards=(4, 6), chunks=(2, 3), dtype="f4")
+        array[...] = DATA[:, :, 0]
+        for rows, columns in (([1, 3, 5], [0, 9]), ([1, 2], [0, 9]), ([1, 2, 9], [3])):
+            assert np.array_equal(array.oindex[rows, columns], DATA[:, :, 0][rows][:, columns])
+    assert indirect == []
+
+
 def _out():
     from zarr.core.buffer.cpu import NDBuffer
 

@@ -14,10 +14,10 @@ from zarr.core.buffer.cpu import NDBuffer
 
 from zarr_shard_codec.adapters.zarr_python import versions
 from zarr_shard_codec.adapters.zarr_python.chains import Chains
-from zarr_shard_codec.adapters.zarr_python.selections import tidy
+from zarr_shard_codec.adapters.zarr_python.selections import Orthogonal, tidy
 from zarr_shard_codec.adapters.zarr_python.stores import leads_elsewhere, own_store
 from zarr_shard_codec.array.reading import ArrayReader
-from zarr_shard_codec.core.selection import Box, Picks, new_block
+from zarr_shard_codec.core.selection import new_block
 from zarr_shard_codec.engine.run import read_objects
 from zarr_shard_codec.errors import SelectionError, StoreError
 
@@ -93,7 +93,8 @@ def _read(reader: ArrayReader, axes: list[Any], shape: tuple[int, ...]) -> Any:
         found = reader.read_known(tuple(axes), shape)
         if found is not None:
             return found
-    box = _box(axes, shape)
+    along = (_indices(axis, size) for axis, size in zip(axes, shape, strict=True))
+    box = Orthogonal(tuple(along), ()).box()
     if box is None:
         return None
     try:
@@ -104,17 +105,7 @@ def _read(reader: ArrayReader, axes: list[Any], shape: tuple[int, ...]) -> Any:
     return block[tuple(0 if type(axis) is int else slice(None) for axis in axes)]
 
 
-def _box(axes: list[Any], shape: tuple[int, ...]) -> Box | None:
-    """The elements, if the lists among the axes are all even, but for one that ascends."""
-    box: list[range | Picks] = []
-    for axis, size in zip(axes, shape, strict=True):
-        if type(axis) is int:
-            box.append(range(axis, axis + 1))
-        elif isinstance(axis, slice):
-            box.append(range(*axis.indices(size)))
-        else:
-            along = tidy(axis)
-            if isinstance(along, np.ndarray) and not (along[1:] > along[:-1]).all():
-                return None
-            box.append(along if isinstance(along, range) else Picks(along))
-    return tuple(box) if sum(isinstance(along, Picks) for along in box) < 2 else None
+def _indices(axis: Any, size: int) -> Any:
+    if type(axis) is int:
+        return range(axis, axis + 1)
+    return range(*axis.indices(size)) if isinstance(axis, slice) else tidy(axis)
