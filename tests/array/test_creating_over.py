@@ -4,38 +4,21 @@ from __future__ import annotations
 
 import pytest
 import zarr
+from creating import GROUP, create, keys, refused
 
 import zarr_shard_codec as zsc
 from zarr_shard_codec.core.ranges import WHOLE
 from zarr_shard_codec.stores.memory import MemoryStore
 
-ARGUMENTS = {"shape": (8, 8), "dtype": "int16", "shard_shape": (4, 4), "inner_chunk_shape": (2, 2)}
-GROUP = b'{"zarr_format": 3, "node_type": "group"}'
-
-
-def _create(store, **changes):
-    return zsc.create(store, **(ARGUMENTS | changes))
-
-
-def _refused(reason, store, **changes):
-    with pytest.raises(zsc.NodeExistsError) as caught:
-        _create(store, **changes)
-    assert caught.value.reason == reason
-    return caught.value
-
-
-def _keys(store):
-    return sorted(info.key for info in store.list(""))
-
 
 def test_error_refuses_whatever_is_there():
     """exist="error": an array, the same one too, or a group there is an error, and stays."""
     store = MemoryStore()
-    _create(store)[...] = 1
-    _refused("already_exists", store)
-    _refused("already_exists", store, dtype="int32")
+    create(store)[...] = 1
+    refused("already_exists", store)
+    refused("already_exists", store, dtype="int32")
     store.write("group/zarr.json", [GROUP])
-    assert isinstance(_refused("already_exists", store, path="group"), FileExistsError)
+    assert isinstance(refused("already_exists", store, path="group"), FileExistsError)
     assert (zsc.open(store)[...] == 1).all()
 
 
@@ -58,10 +41,10 @@ def test_error_refuses_whatever_is_there():
 def test_match_takes_only_the_same(changes):
     """exist="match" opens the same array, its data kept, and refuses any other, saying where they differ."""
     store = MemoryStore()
-    _create(store)[...] = 1
-    assert (_create(store, exist="match")[...] == 1).all()
+    create(store)[...] = 1
+    assert (create(store, exist="match")[...] == 1).all()
     before = store.read("zarr.json", [WHOLE])
-    error = _refused("node_mismatch", store, exist="match", **changes)
+    error = refused("node_mismatch", store, exist="match", **changes)
     name = next(iter(changes))
     members = {"dtype": "data_type", "shard_shape": "chunk_grid"}
     members |= dict.fromkeys(("inner_chunk_shape", "index_location"), "codecs")
@@ -72,19 +55,19 @@ def test_match_takes_only_the_same(changes):
 def test_match_tells_minus_zero_from_zero():
     """The same means the same bits: a fill value of -0.0 is not 0.0."""
     store = MemoryStore()
-    _create(store, dtype="float32", fill_value=0.0)
-    _create(store, dtype="float32", fill_value=0.0, exist="match")
-    _refused("node_mismatch", store, dtype="float32", fill_value=-0.0, exist="match")
+    create(store, dtype="float32", fill_value=0.0)
+    create(store, dtype="float32", fill_value=0.0, exist="match")
+    refused("node_mismatch", store, dtype="float32", fill_value=-0.0, exist="match")
 
 
 def test_match_is_not_a_group_nor_broken():
     """exist="match" refuses a group, and says what is wrong with a document that cannot be read."""
     store = MemoryStore()
     store.write("zarr.json", [GROUP])
-    _refused("node_mismatch", store, exist="match")
+    refused("node_mismatch", store, exist="match")
     store.write("zarr.json", [b"[]"])
     with pytest.raises(zsc.MetadataError):
-        _create(store, exist="match")
+        create(store, exist="match")
 
 
 @pytest.mark.parametrize("key", ["c/0/0", "c.0.0", "0/1", "0.0", "c", "0", "c/12/7"])
@@ -94,24 +77,24 @@ def test_chunks_without_metadata_are_not_adopted(key, exist):
     store = MemoryStore()
     store.write(f"a/{key}", [b"old"])
     store.write("a/notes.txt", [b"mine"])
-    error = _refused("stale_data", store, path="a", exist=exist)
+    error = refused("stale_data", store, path="a", exist=exist)
     assert error.key == f"a/{key}"
-    array = _create(store, path="a", exist="replace")
+    array = create(store, path="a", exist="replace")
     assert (array[...] == 0).all()
-    assert _keys(store) == ["a/notes.txt", "a/zarr.json"]
+    assert keys(store) == ["a/notes.txt", "a/zarr.json"]
 
 
 @pytest.mark.parametrize("encoding", [None, "v2", {"name": "default", "configuration": {"separator": "."}}])
 def test_replace_shows_nothing_old(encoding):
     """exist="replace": whatever the old key encoding and version, no old chunk shows through."""
     store = MemoryStore()
-    _create(store, chunk_key_encoding=encoding, path="a")[...] = 7
-    _create(store, path="ab")[...] = 1
+    create(store, chunk_key_encoding=encoding, path="a")[...] = 7
+    create(store, path="ab")[...] = 1
     for new in (None, "v2"):
-        array = _create(store, chunk_key_encoding=new, path="a", exist="replace", shard_shape=(8, 8))
+        array = create(store, chunk_key_encoding=new, path="a", exist="replace", shard_shape=(8, 8))
         assert (array[...] == 0).all()
     assert (zsc.open(store, path="ab")[...] == 1).all()
-    assert [key for key in _keys(store) if key.startswith("a/")] == ["a/zarr.json"]
+    assert [key for key in keys(store) if key.startswith("a/")] == ["a/zarr.json"]
 
 
 def test_replace_takes_the_place_of_v2(tmp_path):
@@ -119,7 +102,7 @@ def test_replace_takes_the_place_of_v2(tmp_path):
     theirs = zarr.create_array(str(tmp_path), shape=(4,), chunks=(2,), dtype="i2", zarr_format=2)
     theirs[...] = 5
     theirs.attrs["a"] = 1
-    _create(tmp_path, exist="replace")
+    create(tmp_path, exist="replace")
     assert [path.name for path in tmp_path.iterdir()] == ["zarr.json"]
 
 
@@ -132,8 +115,8 @@ def test_broken_metadata_may_be_replaced(document):
     store = MemoryStore()
     store.write("zarr.json", [document])
     store.write("c/0/0", [b"old"])
-    assert (_create(store, exist="replace")[...] == 0).all()
-    assert _keys(store) == ["zarr.json"]
+    assert (create(store, exist="replace")[...] == 0).all()
+    assert keys(store) == ["zarr.json"]
 
 
 @pytest.mark.parametrize(
@@ -154,17 +137,17 @@ def test_groups_are_never_replaced(objects):
     store = MemoryStore()
     for key, value in objects.items():
         store.write(f"g/{key}", [value])
-    before = {key: bytes(store.read(key, [WHOLE])[0]) for key in _keys(store)}
-    _refused("already_exists", store, path="g", exist="replace")
-    assert {key: bytes(store.read(key, [WHOLE])[0]) for key in _keys(store)} == before
+    before = {key: bytes(store.read(key, [WHOLE])[0]) for key in keys(store)}
+    refused("already_exists", store, path="g", exist="replace")
+    assert {key: bytes(store.read(key, [WHOLE])[0]) for key in keys(store)} == before
 
 
 def test_what_has_nodes_in_it_is_never_replaced():
     """Though it is an array: the error says what was found, and calls it no group."""
     store = MemoryStore()
-    store.write("a/zarr.json", [_create(MemoryStore()).metadata.to_bytes()])
+    store.write("a/zarr.json", [create(MemoryStore()).metadata.to_bytes()])
     store.write("a/b/zarr.json", [GROUP])
-    error = _refused("already_exists", store, path="a", exist="replace")
+    error = refused("already_exists", store, path="a", exist="replace")
     assert "there is a/b/zarr.json" in error.message
     assert "group" not in error.message
 
@@ -176,13 +159,13 @@ def test_an_array_lies_in_no_array(version, exist, path):
     """What is written into it could be taken for the other one's chunks."""
     store = MemoryStore()
     if version == 3:
-        _create(store, path="a")[...] = 1
+        create(store, path="a")[...] = 1
     else:
         store.write("a/.zarray", [b'{"zarr_format": 2}'])
         store.write("a/0.0", [b"precious"])
-    before = _keys(store)
-    error = _refused("already_exists", store, path=path, exist=exist)
-    assert (error.key, _keys(store)) == ("a", before)
+    before = keys(store)
+    error = refused("already_exists", store, path=path, exist=exist)
+    assert (error.key, keys(store)) == ("a", before)
 
 
 def test_what_lies_above_costs_a_read_a_level(recording_store):
@@ -191,10 +174,10 @@ def test_what_lies_above_costs_a_read_a_level(recording_store):
     for key in ("zarr.json", "a/zarr.json", "a/b/zarr.json"):
         store.write(key, [GROUP])
     store.forget()
-    _create(store, path="a/b/c")
+    create(store, path="a/b/c")
     assert [key for key, _ in store.reads if "c" not in key] == ["zarr.json", "a/zarr.json", "a/b/zarr.json"]
     store.forget()
-    _create(store, path="a/b/c", exist="match")
+    create(store, path="a/b/c", exist="match")
     assert [key for key, _ in store.reads] == ["a/b/c/zarr.json"]
 
 
@@ -215,6 +198,6 @@ class Scoped(MemoryStore):
 def test_what_lies_above_need_not_be_readable():
     """Who has rights for a folder alone creates arrays there; what can be read above them still counts."""
     store = Scoped()
-    assert _create(store, path="mine/array").path == "mine/array"
-    _create(store, path="mine/other", exist="replace")
-    _refused("already_exists", store, path="mine/array/within")
+    assert create(store, path="mine/array").path == "mine/array"
+    create(store, path="mine/other", exist="replace")
+    refused("already_exists", store, path="mine/array/within")

@@ -11,28 +11,18 @@ import sys
 import numpy as np
 import pytest
 import zarr
+from creating import ARGUMENTS, GROUP, create, keys
 
 import zarr_shard_codec as zsc
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.memory import MemoryStore
 
-ARGUMENTS = {"shape": (8, 8), "dtype": "int16", "shard_shape": (4, 4), "inner_chunk_shape": (2, 2)}
-GROUP = b'{"zarr_format": 3, "node_type": "group"}'
-
-
-def _create(store, **changes):
-    return zsc.create(store, **(ARGUMENTS | changes))
-
-
-def _keys(store):
-    return sorted(info.key for info in store.list(""))
-
 
 @pytest.mark.requirement("FILL-REQUIRED", "INDEX-CODECS-RECOMMENDED", "NAME")
 def test_what_create_writes(tmp_path):
     """The document is complete: every default is spelled out, the fill value too; nothing else is written."""
-    _create(tmp_path)
+    create(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["zarr.json"]
     document = json.loads((tmp_path / "zarr.json").read_text())
     assert document["fill_value"] == 0
@@ -66,14 +56,14 @@ def test_every_way_to_name_a_store(tmp_path, kind):
         "url": tmp_path.as_uri(),
         "store": LocalStore(tmp_path),
     }[kind]
-    _create(target, path="a/b")[...] = 3
+    create(target, path="a/b")[...] = 3
     assert (zsc.open(tmp_path / "a" / "b")[...] == 3).all()
     assert (zsc.open(target, path="a/b")[...] == 3).all()
 
 
 def test_metadata_given_opens_without_touching_the_store(forbidden_store):
     """With `metadata=`, in any form, the store is not asked for anything until data is."""
-    metadata = _create(MemoryStore()).metadata
+    metadata = create(MemoryStore()).metadata
     for given in (metadata, metadata.to_json(), metadata.to_bytes()):
         array = zsc.open(forbidden_store(), "r+", metadata=given)
         assert array.metadata == metadata
@@ -90,7 +80,7 @@ def test_what_is_not_an_array_is_not_opened():
     assert (caught.value.reason, caught.value.key) == ("not_found", "zarr.json")
     assert isinstance(caught.value, FileNotFoundError)
     store.write("zarr.json", [GROUP])
-    _create(store, path="deep/array")
+    create(store, path="deep/array")
     with pytest.raises(zsc.NodeNotFoundError, match="deep/array"):
         zsc.open(store)
     store.write("zarr.json", [b"{"])
@@ -104,26 +94,26 @@ def test_what_is_not_an_array_is_not_opened():
     [
         (zsc.open, {"mode": "w"}),
         (zsc.open, {"chunk_order": "hilbert"}),
-        (_create, {"exist": "overwrite"}),
-        (_create, {"chunk_order": "hilbert"}),
+        (create, {"exist": "overwrite"}),
+        (create, {"chunk_order": "hilbert"}),
     ],
 )
 def test_options_that_do_not_exist_are_refused(function, options):
     """An unknown mode, order or `exist` is an error before anything is written."""
     store = MemoryStore()
     if function is zsc.open:
-        _create(store)
-    before = _keys(store)
+        create(store)
+    before = keys(store)
     with pytest.raises(zsc.UsageError) as caught:
         function(store, **options)
     assert caught.value.reason == "invalid_argument"
-    assert _keys(store) == before
+    assert keys(store) == before
 
 
 def test_arguments_that_make_no_array_are_all_named(forbidden_store):
     """Every problem of the arguments at once, before the store is touched."""
     with pytest.raises(zsc.MetadataError) as caught:
-        _create(
+        create(
             forbidden_store(),
             shape=(8, -1),
             shard_shape=(5, 0),
@@ -153,7 +143,7 @@ def test_arguments_that_make_no_array_are_all_named(forbidden_store):
 def test_arguments_of_a_wrong_type_are_named(forbidden_store, argument, reason):
     """None of them ends in an error of Python's, or is taken for another."""
     with pytest.raises(zsc.ZarrShardError) as caught:
-        _create(forbidden_store(), **argument)
+        create(forbidden_store(), **argument)
     assert caught.value.reason == reason
 
 
@@ -192,7 +182,7 @@ def test_async_twins_do_the_same(tmp_path):
 def test_fill_values_in_every_form(dtype, fill):
     """A fill value may be a scalar or JSON; it comes back through the document bit for bit."""
     store = MemoryStore()
-    array = _create(store, dtype=dtype, fill_value=fill)
+    array = create(store, dtype=dtype, fill_value=fill)
     again = zsc.open(store)
     assert array.metadata == again.metadata
     assert again[0, 0].tobytes() == array.metadata.fill_value.tobytes()
@@ -201,7 +191,7 @@ def test_fill_values_in_every_form(dtype, fill):
 
 def test_a_document_with_numpys_integers():
     """Shapes of NumPy's integers are as good as Python's."""
-    array = _create(MemoryStore(), shape=np.array([8, 8]), shard_shape=(np.int64(4), np.uint8(4)))
+    array = create(MemoryStore(), shape=np.array([8, 8]), shard_shape=(np.int64(4), np.uint8(4)))
     assert ArrayMetadata.from_json(array.metadata.to_bytes()).shape == (8, 8)
 
 

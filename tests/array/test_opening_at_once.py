@@ -7,25 +7,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import pytest
+from creating import create, refused
 
 import zarr_shard_codec as zsc
 from zarr_shard_codec.core.ranges import WHOLE
 from zarr_shard_codec.stores.local import LocalStore
 from zarr_shard_codec.stores.memory import MemoryStore
-
-ARGUMENTS = {"shape": (8, 8), "dtype": "int16", "shard_shape": (4, 4), "inner_chunk_shape": (2, 2)}
-
-
-def _create(store, **changes):
-    return zsc.create(store, **(ARGUMENTS | changes))
-
-
-def _refused(reason, store, **changes):
-    with pytest.raises(zsc.NodeExistsError) as caught:
-        _create(store, **changes)
-    assert caught.value.reason == reason
-    return caught.value
 
 
 def test_one_of_sixteen_threads_creates(tmp_path):
@@ -49,7 +36,7 @@ def test_one_of_sixteen_threads_creates(tmp_path):
 
     def attempt(exist, path):
         try:
-            array = _create(store, exist=exist, path=path)
+            array = create(store, exist=exist, path=path)
         except zsc.NodeExistsError:
             return None
         array[0, 0] = 1
@@ -108,10 +95,10 @@ def test_an_array_that_came_in_between_is_met_as_if_it_had_been_there():
             super().create(key, [other])
             return super().create(key, parts)
 
-    other = _create(MemoryStore()).metadata.to_bytes()
-    assert _create(Raced(), exist="match").shape == (8, 8)
-    _refused("already_exists", Raced())
-    _refused("node_mismatch", Raced(), exist="match", dtype="int32")
+    other = create(MemoryStore()).metadata.to_bytes()
+    assert create(Raced(), exist="match").shape == (8, 8)
+    refused("already_exists", Raced())
+    refused("node_mismatch", Raced(), exist="match", dtype="int32")
 
 
 def test_what_came_and_went_in_between_is_an_error():
@@ -122,7 +109,7 @@ def test_what_came_and_went_in_between_is_an_error():
             return False
 
     for exist in ("error", "match", "replace"):
-        assert "removed" in str(_refused("node_mismatch", Raced(), exist=exist))
+        assert "removed" in str(refused("node_mismatch", Raced(), exist=exist))
 
 
 def test_chunks_of_an_array_that_came_in_between_are_not_stale():
@@ -135,5 +122,5 @@ def test_chunks_of_an_array_that_came_in_between_are_not_stale():
                 super().write("c/0/0", [b"new"])
             return super().list(prefix)
 
-    other = _create(MemoryStore()).metadata.to_bytes()
-    assert _create(Raced(), exist="match").shape == (8, 8)
+    other = create(MemoryStore()).metadata.to_bytes()
+    assert create(Raced(), exist="match").shape == (8, 8)
