@@ -73,26 +73,34 @@ def test_a_write_that_fails_is_over(tmp_path, monkeypatch):
 
 LATE = """
 import sys, threading, time
-import numpy as np
-import zarr_shard_codec as zsc
-
-array = zsc.open(sys.argv[1], mode="r+")
-if sys.argv[3] == "used":
-    array[...]
 
 def late():
-    if sys.argv[2] == "thread":
+    if sys.argv[1] == "thread":
         threading.main_thread().join()
         time.sleep(0.1)
-    array[...] = 7
-    assert (array[...] == 7).all()
+    work()
     print("good")
 
-if sys.argv[2] == "thread":
+if sys.argv[1] == "thread":
     threading.Thread(target=late).start()
 else:
     import atexit
     atexit.register(late)
+"""
+"""Calls `work` once the main thread has ended, or at the end of the process."""
+
+LOCAL = """
+import sys
+import numpy as np
+import zarr_shard_codec as zsc
+
+array = zsc.open(sys.argv[2], mode="r+")
+if sys.argv[3] == "used":
+    array[...]
+
+def work():
+    array[...] = 7
+    assert (array[...] == 7).all()
 """
 
 
@@ -105,14 +113,16 @@ def test_large_reads_and_writes_at_the_end_of_a_process(tmp_path, when, pools):
     )
     array[...] = np.arange(512, dtype="u4")
     run = subprocess.run(
-        [sys.executable, "-c", LATE, tmp_path, when, pools], check=True, capture_output=True, text=True
+        [sys.executable, "-c", LOCAL + LATE, when, tmp_path, pools],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert (run.stdout, run.stderr) == ("good\n", "")
     assert (array[...] == 7).all()
 
 
-LATE_REMOTE = """
-import sys, threading, time
+REMOTE = """
 import numpy as np
 import obstore
 import zarr_shard_codec as zsc
@@ -121,18 +131,8 @@ layout = {"shape": (4, 4 << 20), "shard_shape": (4, 4 << 20), "inner_chunk_shape
 array = zsc.create(obstore.store.MemoryStore(), dtype="u1", codecs=[{"name": "bytes"}], **layout)
 array[...] = np.arange(1, 5, dtype="u1")[:, None]
 
-def late():
-    if sys.argv[1] == "thread":
-        threading.main_thread().join()
-        time.sleep(0.1)
+def work():
     assert (array[::3, ::4096] == [[1], [4]]).all()
-    print("good")
-
-if sys.argv[1] == "thread":
-    threading.Thread(target=late).start()
-else:
-    import atexit
-    atexit.register(late)
 """
 
 
@@ -140,7 +140,7 @@ else:
 def test_several_ranges_of_a_remote_object_at_the_end_of_a_process(when):
     """They are asked for one after the other once no thread can be started."""
     run = subprocess.run(
-        [sys.executable, "-c", LATE_REMOTE, when], check=True, capture_output=True, text=True
+        [sys.executable, "-c", REMOTE + LATE, when], check=True, capture_output=True, text=True
     )
     assert (run.stdout, run.stderr) == ("good\n", "")
 
