@@ -120,12 +120,15 @@ def _shuffled(chunks: memoryview, nbytes: int, typesize: int) -> memoryview:
     n, count = len(chunks) // nbytes, nbytes // typesize
     joined = memory.take(len(chunks))
     planes = np.frombuffer(joined, np.uint8).reshape(n, typesize, count)
-    if typesize in (2, 4):
-        elements = np.frombuffer(chunks, f"<u{typesize}").reshape(n, count)
-        for at in range(typesize):  # NumPy does this several at a time, and copies single bytes one by one
-            np.right_shift(elements, 8 * at, out=planes[:, at], casting="unsafe")
-    else:
+    if typesize not in (2, 4, 8):
         planes[:] = np.frombuffer(chunks, np.uint8).reshape(n, count, typesize).swapaxes(1, 2)
+        return joined
+    # NumPy copies single bytes one by one, and casts elements to their lowest byte many at a time. Read one
+    # byte further on, the next byte is the lowest; the last element would then reach beyond its chunk.
+    planes[:, 0] = np.frombuffer(chunks, f"<u{typesize}").reshape(n, count)
+    for at in range(1, typesize):
+        planes[:, at, :-1] = np.ndarray((n, count - 1), f"<u{typesize}", chunks, at, (nbytes, typesize))
+        planes[:, at, -1] = np.frombuffer(chunks, np.uint8)[nbytes - typesize + at :: nbytes]
     return joined
 
 
