@@ -42,7 +42,7 @@ _BEFORE_BLOCK: Final = np.dtype([("header", HEADERS), ("offset", "<u4")])
 _COMPRESSED_NBYTES: Final = {b"zstd": 32 << 10, b"lz4": 8 << 10, b"lz4hc": 8 << 10}
 """Chunks gain up to these sizes. All but zstd's are split, and to shuffle them here takes long. BloscLZ goes
 by what it is told of splitting, and would make other bytes; zlib takes longer than its calls."""
-_DECOMPRESSED_NBYTES: Final = 32 << 10
+_DECOMPRESSED_NBYTES: Final = 64 << 10
 """What is larger takes no longer than its call."""
 _NEVER_SPLIT: Final = 32
 """The library splits no block of elements so long; where nothing is shuffled, that is all it means."""

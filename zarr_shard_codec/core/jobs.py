@@ -27,7 +27,7 @@ Bounds = tuple[int, ...]
 """How much of a chunk lies inside the array, along each axis: at most the chunk's size, which an edge
 chunk reaches past. What lies outside holds the fill value and nobody asks for it."""
 
-_FAST: Final = 4
+_FAST: Final = 5
 """So many bytes are copied in the time in which one is decompressed, at the least."""
 
 

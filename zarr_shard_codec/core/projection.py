@@ -69,8 +69,10 @@ class AxisProjection:
         low = chunk * size
         if isinstance(self.wanted, Picks):
             indices = self.wanted.indices
-            first, last = indices.searchsorted((low, low + size)).tolist()
-            return Picks(indices[first:last] - low), slice(first, last)
+            first, last = 0, len(indices)
+            if len(self.chunks) > 1:
+                first, last = indices.searchsorted((low, low + size)).tolist()
+            return Picks(indices[first:last] - low if low else indices[first:last]), slice(first, last)
         start, step = self.wanted.start, self.wanted.step
         first = max(0, -((start - low) // step))
         last = min(len(self.wanted), -((start - low - size) // step))
@@ -128,11 +130,13 @@ def project(box: Box, chunk_shape: Sequence[int]) -> tuple[AxisProjection, ...]:
 def _project(wanted: range | Picks, size: int) -> AxisProjection:
     chunks: range | np.ndarray[Any, Any]
     if isinstance(wanted, Picks):
-        numbers = wanted.indices // size
-        chunks = np.concatenate((numbers[:1], numbers[1:][numbers[1:] != numbers[:-1]]))  # they ascend
-        first, last = int(chunks[0]), int(chunks[-1])
-        if last - first < len(chunks):
-            chunks = range(first, last + 1)
+        first, last = wanted[0] // size, wanted[-1] // size
+        chunks = range(first, last + 1)
+        if last > first:
+            numbers = wanted.indices // size
+            touched = np.concatenate((numbers[:1], numbers[1:][numbers[1:] != numbers[:-1]]))  # they ascend
+            if len(touched) < len(chunks):
+                chunks = touched
     elif not wanted:
         chunks = range(0)
     elif wanted.step <= size or len(wanted) == 1:

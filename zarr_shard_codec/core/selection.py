@@ -58,7 +58,7 @@ def box_shape(box: Box) -> tuple[int, ...]:
 def as_index(wanted: range | Picks, low: int = 0) -> Any:
     """The same indices, counted from `low` on, to index an axis of a NumPy array with."""
     if isinstance(wanted, Picks):
-        return wanted.indices - low
+        return wanted.indices - low if low else wanted.indices
     return slice(wanted.start - low, wanted.stop - low, wanted.step)
 
 

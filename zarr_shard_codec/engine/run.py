@@ -29,7 +29,7 @@ from zarr_shard_codec.stores.protocols import Objects, StoredObject, waits_for_n
 if TYPE_CHECKING:  # slow to import, and a process that reads one chunk needs no thread
     from concurrent.futures import Future, ThreadPoolExecutor
 
-_BATCH_NBYTES: Final = 1 << 19
+_BATCH_NBYTES: Final = 3 << 17
 """Decoded bytes, of compressed chunks, that are handed to a thread together."""
 
 _LARGE_NBYTES: Final = 1 << 18
