@@ -85,6 +85,11 @@ class ZarrShardError(Exception):
         Coordinates of the inner chunk within its shard, in chunks.
     hint
         What to do about it.
+
+    Attributes
+    ----------
+    store
+        The store that has the object, as it calls itself: a path or a URL. None where nobody said.
     """
 
     def __init__(
@@ -102,19 +107,25 @@ class ZarrShardError(Exception):
         self.reason: Reason = reason
         self.message = message
         self.key = key
+        self.store: str | None = None
         self.inner_chunk = inner_chunk
         self.hint = hint
 
-    def at(self, *, key: str | None = None, inner_chunk: tuple[int, ...] | None = None) -> Self:
+    def at(
+        self, *, key: str | None = None, store: object = None, inner_chunk: tuple[int, ...] | None = None
+    ) -> Self:
         """Add the place, where a deeper layer could not know it. The innermost place wins."""
         if self.key is None:
             self.key = key
+        if self.store is None and store is not None:
+            self.store = str(store)
         if self.inner_chunk is None:
             self.inner_chunk = inner_chunk
         return self
 
     def __str__(self) -> str:
-        place = [] if self.key is None else [self.key]
+        within = "" if self.store is None else f" in {self.store}"
+        place = [] if self.key is None else [self.key + within]
         if self.inner_chunk is not None:
             place.append(f"inner chunk {self.inner_chunk}")
         text = ": ".join([*place, self.message]) + f" [{self.reason}]"
@@ -129,6 +140,7 @@ class ZarrShardError(Exception):
         return {
             "reason": self.reason,
             "message": self.message,
+            "store": self.store,
             "key": self.key,
             "inner_chunk": None if self.inner_chunk is None else list(self.inner_chunk),
             "hint": self.hint,

@@ -141,6 +141,9 @@ class _HostStore:
         self._store: Final = store
         self._loop: Final = asyncio.get_running_loop()
 
+    def __str__(self) -> str:
+        return f"zarrita's {type(self._store).__name__}"
+
     def read(self, key: str, requests: Sequence[Request]) -> list[Buffer] | None:
         """One buffer a request; None if there is no object."""
         found = self._wait(self._gather(key, requests))

@@ -120,7 +120,7 @@ def converse_seen(
             return result, _seen(opened, asked=turn is not None)
         except ZarrShardError as error:
             if pause is None or not may_be_in_change(error, store, key, _seen(opened, asked=True)):
-                raise error.at(key=key) from error.__cause__
+                raise error.at(key=key, store=store) from error.__cause__
         finally:
             if opened is not None:
                 opened.close()
@@ -157,7 +157,7 @@ async def converse_seen_async(plan: Callable[[], Plan[T]], store: AsyncStore, ke
             return result, _seen(opened, asked=turn is not None)
         except ZarrShardError as error:
             if pause is None or opened is None or error.reason != "object_changed":
-                raise error.at(key=key) from error.__cause__
+                raise error.at(key=key, store=store) from error.__cause__
         finally:
             if opened is not None:
                 opened.close()

@@ -228,7 +228,7 @@ def decode(batch: list[Job], store: Objects) -> list[ReadTask]:
             job.run()
         except ZarrShardError as error:
             if not may_be_in_change(error, store, task.key, seen):
-                raise error.at(key=task.key) from error.__cause__
+                raise error.at(key=task.key, store=store) from error.__cause__
             doubtful.append(task)
     return doubtful
 
@@ -242,7 +242,7 @@ def read_alone(task: ReadTask, store: Objects) -> None:
                 job.run()
         except ZarrShardError as error:
             if pause is None or not may_be_in_change(error, store, task.key, seen):
-                raise error.at(key=task.key) from error.__cause__
+                raise error.at(key=task.key, store=store) from error.__cause__
             time.sleep(pause)
         else:
             return

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -106,6 +107,7 @@ def write_objects(
     StoreError
         The store's; `object_changed`: others wrote the same object whenever this was tried.
     """
+    encode = partial(_encode, store)
 
     def start(group: list[WriteTask]) -> list[_Started]:
         return [_Started.begin(task, store) for task in group]
@@ -117,7 +119,7 @@ def write_objects(
 
     def write_all(group: list[WriteTask]) -> None:
         for write in start(group):
-            put(list(_complete([_encode([(write, job) for job in write.jobs])])))
+            put(list(_complete([encode([(write, job) for job in write.jobs])])))
 
     one, others = peek(tasks, 1)
     with Locks(store, folder, lock) as held, held:
@@ -125,7 +127,7 @@ def write_objects(
             for task in one:
                 held.take(task.key)
                 write = _Started.begin(task, store)
-                for batch in ahead(_encode, list(_job_batches([write])), working_pool):
+                for batch in ahead(encode, list(_job_batches([write])), working_pool):
                     write.encoded.extend(chunks for _, chunks in batch)
                 put([write])
             return
@@ -147,7 +149,7 @@ def write_objects(
         depth = depth_for(store, (task.nbytes for group in few for task in group))
         with (
             closing(ahead(start, chain(few, rest), pool_for(store), depth=depth)) as started,
-            closing(ahead(_encode, _job_batches(chain.from_iterable(started)), working_pool)) as encoded,
+            closing(ahead(encode, _job_batches(chain.from_iterable(started)), working_pool)) as encoded,
         ):
             done = groups_of(_complete(encoded), store, lambda write: sum(job.nbytes for job in write.jobs))
             for _ in ahead(put, done, pool_for(store), depth=depth):
@@ -177,7 +179,7 @@ def _put(write: _Started, store: Objects, lock: Locking) -> None:
         longest = min(_LONGEST_PAUSE, _SHORTEST_PAUSE * 2**attempt)
         time.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
         write = _Started.begin(write.task, store)
-        write.encoded.extend(encoded for _, encoded in _encode([(write, job) for job in write.jobs]))
+        write.encoded.extend(encoded for _, encoded in _encode(store, [(write, job) for job in write.jobs]))
     raise StoreError(
         "object_changed",
         f"others wrote this object whenever this write of a part of it was tried, {_TRIES} times; "
@@ -220,13 +222,15 @@ def _tried(write: _Started, store: Objects, lock: Locking) -> bool:
     return True
 
 
-def _encode(batch: list[tuple[_Started, EncodeJob | UpdateJob]]) -> list[tuple[_Started, Encoded]]:
+def _encode(
+    store: Objects, batch: list[tuple[_Started, EncodeJob | UpdateJob]]
+) -> list[tuple[_Started, Encoded]]:
     encoded: list[tuple[_Started, Encoded]] = []
     for write, job in batch:
         try:
             encoded.append((write, job.run()))
         except ZarrShardError as error:
-            raise error.at(key=write.task.key) from error.__cause__
+            raise error.at(key=write.task.key, store=store) from error.__cause__
     return encoded
 
 

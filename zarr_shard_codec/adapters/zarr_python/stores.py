@@ -98,6 +98,10 @@ class SyncObjects:
         self.coalescing = coalescing
         self.getters: Final = getters
 
+    def __str__(self) -> str:
+        # All are of one store; an outer shard's own getters are of none.
+        return str(getattr(next(iter(self.getters.values())), "store", "an outer shard"))
+
     def read(self, key: str, requests: Sequence[Request]) -> list[Buffer] | None:
         """One buffer a request; None if there is no object. See `Store.read`."""
         getter = self.getters[key]
