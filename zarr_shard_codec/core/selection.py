@@ -194,7 +194,7 @@ def _integer(item: Any, size: int, axis: int) -> int:
         raise SelectionError(
             "selection_invalid",
             f"axis {axis}: expected an integer, a slice or Ellipsis, found {type(item).__name__}",
-            hint="Lists, masks and new axes are no basic selections: read the slice that covers what is wanted.",
+            hint="Lists, masks and new axes are no basic selections: read the slice that covers them.",
         )
     if not -size <= value < size:
         raise SelectionError(
