@@ -258,8 +258,12 @@ def test_two_runs_at_once(tmp_path, write):
         while not (tmp_path / "target").exists() or not objects(tmp_path / "target")[1]:
             assert process.poll() is None
             time.sleep(0.002)
-        with pytest.raises(NodeExistsError, match="another run is at work") as caught:
-            pack(tmp_path / "source", tmp_path / "target", shard_shape=(8, 10, 6))
+        process.send_signal(signal.SIGSTOP)  # it is not to end meanwhile
+        try:
+            with pytest.raises(NodeExistsError, match="another run is at work") as caught:
+                pack(tmp_path / "source", tmp_path / "target", shard_shape=(8, 10, 6))
+        finally:
+            process.send_signal(signal.SIGCONT)
         assert caught.value.reason == "target_differs"
         assert process.wait() == 0
     assert np.array_equal(zsc.open(tmp_path / "target")[...], elements)

@@ -43,6 +43,9 @@ _MAX_NDIM: Final = 32
 _MAX_SIZE: Final = 2**63 - 1
 """NumPy, files and every store count in 64 bits."""
 
+_FOREIGN: Final = frozenset({"unknown_codec", "unsupported_data_type"})
+"""Reasons for which elements of an array cannot be read, and its objects can be named all the same."""
+
 _T = TypeVar("_T")
 
 
@@ -168,6 +171,45 @@ class ArrayMetadata:
         data_type, fill_value = self._own_spelling()
         document = self.to_json() | {"data_type": data_type, "fill_value": fill_value}
         return json.dumps([self.zarr_format, document], sort_keys=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignMetadata:
+    """A v3 array of a data type or a codec that this package lacks: its objects can be copied, and no more.
+
+    Attributes
+    ----------
+    document
+        The bytes of `zarr.json`.
+    shape, chunk_shape, key_encoding
+        As of `ArrayMetadata`.
+    problems
+        What is lacking.
+    """
+
+    document: bytes
+    shape: tuple[int, ...]
+    chunk_shape: tuple[int, ...]
+    key_encoding: KeyEncoding
+    problems: tuple[Problem, ...]
+    zarr_format: Literal[3] = 3
+
+    @classmethod
+    def from_bytes(cls, document: bytes) -> Self | None:
+        """Read a v3 array document; None if nothing is lacking, or if anything else is wrong with it."""
+        reader = _Reader(parse_document(document))
+        if not reader.problems or not _FOREIGN.issuperset(problem.reason for problem in reader.problems):
+            return None
+        problems = tuple(reader.problems)
+        return cls(document, reader.shape, reader.chunk_shape, reader.key_encoding, problems)
+
+    def to_json(self) -> dict[str, JSON]:
+        """Give the v3 document."""
+        return parse_document(self.document)
+
+    def to_bytes(self) -> bytes:
+        """Give the bytes of `zarr.json`: those that were read."""
+        return self.document
 
 
 class _Reader:

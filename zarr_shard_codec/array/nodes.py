@@ -12,7 +12,7 @@ from typing import Final
 
 from zarr_shard_codec.array.documents import parse_document
 from zarr_shard_codec.array.group import GroupMetadata
-from zarr_shard_codec.array.metadata import ArrayMetadata
+from zarr_shard_codec.array.metadata import ArrayMetadata, ForeignMetadata
 from zarr_shard_codec.array.metadata_v2 import metadata_from_v2
 from zarr_shard_codec.core.ranges import ByteRange, Whole
 from zarr_shard_codec.errors import (
@@ -116,6 +116,12 @@ def find_node(store: Store, path: str = "") -> Node | None:
     except ZarrShardError as error:
         raise error.at(key=key) from error.__cause__
     return None
+
+
+def find_foreign(store: Store, path: str) -> ForeignMetadata | None:
+    """Read what can be read of a foreign array's metadata; None if it is no such. Raises as `find_node`."""
+    document = read_document(store, join_key(path, V3_DOCUMENT))
+    return None if document is None else ForeignMetadata.from_bytes(document)
 
 
 def walk_readable(store: Store, path: str = "") -> Iterator[tuple[str, Node | ZarrShardError]]:

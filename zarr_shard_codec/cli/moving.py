@@ -95,7 +95,7 @@ def _array_in_words(array: ArrayReport) -> str:
     if array.already_complete:
         return "complete already"
     if array.action == "copy":
-        return "copied as it is"
+        return "copied as it is" + (f" ({array.lacking})" if array.lacking else "")
     chunk, shard = (
         "×".join(map(str, shape)) or "one element" for shape in (array.chunk_shape, array.shard_shape)
     )

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 
 from zarr_shard_codec.array.key_encoding import KeyEncoding
-from zarr_shard_codec.array.metadata import ArrayMetadata
+from zarr_shard_codec.array.metadata import ArrayMetadata, ForeignMetadata
 from zarr_shard_codec.array.nodes import join_key
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
@@ -216,15 +216,15 @@ class ArrayPlan:
     action
         What is done with it.
     source, target
-        What it is, and what it becomes.
+        What it is, and what it becomes. What is foreign is copied.
     chunk_order
         In which order new shards hold their inner chunks.
     """
 
     path: str
     action: Action
-    source: ArrayMetadata
-    target: ArrayMetadata
+    source: ArrayMetadata | ForeignMetadata
+    target: ArrayMetadata | ForeignMetadata
     chunk_order: ChunkOrder = "lexicographic"
 
     def __post_init__(self) -> None:
@@ -233,8 +233,9 @@ class ArrayPlan:
         if self.n_chunks > MOST_CHUNKS:
             message = f"expected an array of at most 2^32 chunks, found {self.n_chunks} to look for"
             problems.append(Problem("shape", "invalid_shape", message))
-        codec = self.source.chain.array_bytes
-        if self.action == "unpack" and isinstance(codec, ShardingCodec):
+        if self.action == "unpack":
+            codec = self.sharded.chain.array_bytes
+            assert isinstance(codec, ShardingCodec)
             in_shard = prod(codec.chunks_per_shard)
             if in_shard > MOST_CHUNKS_PER_SHARD:
                 message = f"expected shards of at most 2^24 inner chunks, found {in_shard}"
@@ -244,8 +245,10 @@ class ArrayPlan:
 
     @property
     def sharded(self) -> ArrayMetadata:
-        """The side with the shards (of a copy: the source)."""
-        return self.target if self.action == "pack" else self.source
+        """The side with the shards (of a copy that is not foreign: the source)."""
+        sharded = self.target if self.action == "pack" else self.source
+        assert isinstance(sharded, ArrayMetadata)
+        return sharded
 
     @property
     def n_chunks(self) -> int:

@@ -150,6 +150,8 @@ class ArrayReport:
         Encoded bytes of the chunks that were moved.
     index_nbytes
         Bytes of the shard indexes that were written, or left behind.
+    lacking
+        What this package lacks for a foreign array, which was copied for that reason.
     """
 
     path: str
@@ -162,6 +164,7 @@ class ArrayReport:
     objects_kept: int
     chunk_nbytes: int
     index_nbytes: int
+    lacking: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The report as `--json` output shows it."""
@@ -176,6 +179,7 @@ class ArrayReport:
             "objects_kept": self.objects_kept,
             "chunk_nbytes": self.chunk_nbytes,
             "index_nbytes": self.index_nbytes,
+            "lacking": self.lacking,
         }
 
 

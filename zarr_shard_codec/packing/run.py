@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Literal
 
 from zarr_shard_codec.array.key_encoding import parse_key_encoding
-from zarr_shard_codec.array.metadata import ArrayMetadata
+from zarr_shard_codec.array.metadata import ArrayMetadata, ForeignMetadata
 from zarr_shard_codec.array.nodes import V3_DOCUMENT, join_key
 from zarr_shard_codec.core.grid import ChunkOrder, each_coords, grid_counts, write_order
 from zarr_shard_codec.core.layout import IndexLocation
@@ -61,7 +61,8 @@ def pack(
     ----------
     source
         What to pack, Zarr v2 or v3: a local path, a URL, a `Store`, or a store of obstore. Arrays of a tree
-        that are sharded already are copied as they are.
+        that are sharded already are copied as they are, and so are foreign ones: those of v3 with a data type
+        or a codec that this package lacks (strings, say).
     target
         Where to: the same kinds. Nothing may be there yet.
     shard_shape
@@ -135,7 +136,7 @@ def unpack(
     """Make every inner chunk of a sharded array, or of all sharded arrays of a tree, an object of its own.
 
     The way back from `pack`, and like it in everything: no chunk is decoded. Of nested shards the outermost
-    are taken apart. Arrays of a tree that are not sharded are copied as they are.
+    are taken apart. Arrays of a tree that are not sharded are copied as they are, and so are foreign ones.
 
     Parameters
     ----------
@@ -282,6 +283,7 @@ def _compare(plan: TreePlan, source: Store, target: Store, progress: Progress | 
 def _report(plan: ArrayPlan, tally: Tally | None) -> ArrayReport:
     chunked = plan.target if plan.action == "unpack" else plan.source
     moved = tally or Tally(lambda *_: None)
+    lacking = plan.source.problems if isinstance(plan.source, ForeignMetadata) else ()
     before, after = moved.n_chunks, moved.n_chunks
     if plan.action == "pack":
         after = moved.n_shards
@@ -291,11 +293,12 @@ def _report(plan: ArrayPlan, tally: Tally | None) -> ArrayReport:
         plan.path,
         plan.action,
         tally is None,
-        plan.sharded.chunk_shape,
+        (plan.target if plan.action == "pack" else plan.source).chunk_shape,
         chunked.chunk_shape,
         before,
         after,
         moved.n_kept,
         moved.chunk_nbytes,
         moved.index_nbytes,
+        "; ".join(problem.message.partition(";")[0] for problem in lacking) or None,
     )

@@ -12,8 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from zarr_shard_codec.array.metadata import ArrayMetadata
-from zarr_shard_codec.array.nodes import PACKING_MARKER, V3_DOCUMENT, Node, find_node, join_key, read_document
+from zarr_shard_codec.array.metadata import ArrayMetadata, ForeignMetadata
+from zarr_shard_codec.array.nodes import (
+    PACKING_MARKER,
+    V3_DOCUMENT,
+    Node,
+    find_foreign,
+    find_node,
+    join_key,
+    read_document,
+)
 from zarr_shard_codec.errors import MetadataError, NodeExistsError
 from zarr_shard_codec.packing.tree import TreePlan
 from zarr_shard_codec.stores.local import LocalStore
@@ -30,9 +38,15 @@ def is_complete(store: Store, plan: TreePlan) -> bool:
     if read_document(store, PACKING_MARKER) is not None:
         return False
     try:
-        return all(find_node(store, path) == node for path, node in plan.nodes.items())
+        return all(_has(store, path, node) for path, node in plan.nodes.items())
     except MetadataError:
         return False
+
+
+def _has(store: Store, path: str, node: Node | ForeignMetadata) -> bool:
+    """Whether a node is there. Raises as `find_node`."""
+    find = find_foreign if isinstance(node, ForeignMetadata) else find_node
+    return find(store, path) == node
 
 
 @contextmanager
@@ -77,7 +91,7 @@ def claim(store: Store, fingerprint: str) -> Iterator[frozenset[str]]:
         store.delete(PACKING_MARKER)
 
 
-def write_metadata(store: Store, path: str, node: Node) -> None:
+def write_metadata(store: Store, path: str, node: Node | ForeignMetadata) -> None:
     """Write a node's document, unless it is there.
 
     Raises
@@ -86,7 +100,7 @@ def write_metadata(store: Store, path: str, node: Node) -> None:
         `target_differs`: somebody has written another one meanwhile.
     """
     key = join_key(path, V3_DOCUMENT)
-    if not store.create(key, [node.to_bytes()]) and find_node(store, path) != node:
+    if not store.create(key, [node.to_bytes()]) and not _has(store, path, node):
         raise NodeExistsError("target_differs", "other metadata has come while this was packed", key=key)
 
 

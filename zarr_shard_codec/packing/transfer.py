@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from zarr_shard_codec.array.metadata import ForeignMetadata
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.index import ShardIndex
@@ -69,7 +70,12 @@ class Transfer:
 
     @property
     def most_nbytes(self) -> int | None:
-        """The most bytes of an object of the source that is one chunk; None for shards, which may waste."""
+        """The most bytes of an object of the source that is one chunk; None for shards, which may waste.
+
+        None for what is foreign, too: nobody here can tell.
+        """
+        if isinstance(self.plan.source, ForeignMetadata):
+            return None
         if self.plan.action == "pack":
             return self.codec.inner.max_encoded_nbytes
         return None if self.chain.reads_partially else self.chain.max_encoded_nbytes

@@ -12,8 +12,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from zarr_shard_codec.array.group import GroupMetadata
-from zarr_shard_codec.array.metadata import ArrayMetadata
-from zarr_shard_codec.array.nodes import Node, find_node, join_key, nothing_here, walk_readable
+from zarr_shard_codec.array.metadata import ArrayMetadata, ForeignMetadata
+from zarr_shard_codec.array.nodes import (
+    V3_DOCUMENT,
+    Node,
+    find_foreign,
+    find_node,
+    join_key,
+    nothing_here,
+    walk_readable,
+)
 from zarr_shard_codec.errors import (
     MetadataError,
     NodeNotFoundError,
@@ -54,7 +62,7 @@ class TreePlan:
     consolidated: tuple[str, ...]
 
     @property
-    def nodes(self) -> dict[str, Node]:
+    def nodes(self) -> dict[str, Node | ForeignMetadata]:
         """All that the target will have, by path."""
         return {**self.groups, **{plan.path: plan.target for plan in self.arrays}}
 
@@ -105,6 +113,7 @@ def plan_tree(store: Store, plan_array: PlanArray) -> TreePlan:
     groups: dict[str, GroupMetadata] = {}
     consolidated: list[str] = []
     obstacles: list[tuple[str, ZarrShardError]] = []
+    lacking: list[tuple[str, ZarrShardError]] = []
     for path, node in walk_readable(store):
         if isinstance(node, GroupMetadata):
             try:
@@ -118,13 +127,25 @@ def plan_tree(store: Store, plan_array: PlanArray) -> TreePlan:
                 arrays.append(plan_array(path, node, alone=False))
             except ZarrShardError as error:
                 obstacles.append((path, error))
+        elif (foreign := _foreign(store, path, node)) is not None:
+            lacking.append((path, node))
+            arrays.append(ArrayPlan(path, "copy", foreign, foreign))
         else:
             obstacles.append((path, node))
+    if len(lacking) == len(
+        arrays
+    ):  # foreign arrays go along with others: there is nothing to do for them alone
+        obstacles += lacking
     if obstacles:
         raise _all_of(obstacles, store)
     if not arrays:
         raise NodeNotFoundError("not_found", f"there is no array in the group {store}")
     return TreePlan(tuple(arrays), groups, tuple(consolidated))
+
+
+def _foreign(store: Store, path: str, error: ZarrShardError) -> ForeignMetadata | None:
+    """Whether what cannot be read is an array that can be copied."""
+    return find_foreign(store, path) if error.key == join_key(path, V3_DOCUMENT) else None
 
 
 def _all_of(obstacles: list[tuple[str, ZarrShardError]], store: Store) -> ZarrShardError:
