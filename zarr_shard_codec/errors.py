@@ -70,6 +70,10 @@ Reason = Literal[
 REASONS: Final[frozenset[str]] = frozenset(get_args(Reason))
 
 
+_LACKING: Final = frozenset({"unknown_codec", "unsupported_data_type"})
+"""Reasons that say nothing against a document: others may be able to read the array."""
+
+
 class ZarrShardError(Exception):
     """Any error that this package raises on purpose.
 
@@ -187,6 +191,13 @@ class MetadataError(ZarrShardError, ValueError):
             raise AssertionError("a MetadataError needs at least one problem")
         super().__init__(problems[0].reason, "; ".join(map(str, problems)), key=key)
         self.problems = tuple(problems)
+
+    @property
+    def lacking(self) -> str | None:
+        """What this package lacks, in words, if nothing else is wrong; None if something is."""
+        if not _LACKING.issuperset(problem.reason for problem in self.problems):
+            return None
+        return "; ".join(problem.message.partition(";")[0] for problem in self.problems)
 
     def __str__(self) -> str:
         head = f"{self.key}: " if self.key else ""

@@ -217,3 +217,27 @@ def test_the_command_itself_reports_by_its_status(tmp_path):
     assert "[entry_zero_length]" in done.stdout
     assert "\x1b" not in done.stdout
     assert done.stderr == ""
+
+
+def _tree_with_a_foreign_array(path):
+    """A sharded array, and beside it one of a data type that nobody knows."""
+    zarr.create_group(path)
+    _make(path / "numbers")
+    document = json.loads((path / "numbers" / "zarr.json").read_text()) | {"data_type": "colour"}
+    (path / "paint").mkdir()
+    (path / "paint" / "zarr.json").write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("verb", ["verify", "inspect", "repair", "compact"])
+def test_an_array_of_an_unknown_type_beside_others_is_a_note(tmp_path, verb):
+    """Nothing is wrong with it, and nobody is to be alarmed every night; alone it is an error."""
+    _tree_with_a_foreign_array(tmp_path)
+    result = CliRunner().invoke(main, [verb, str(tmp_path), "--json"])
+    (note,) = json.loads(result.stdout)["findings"]
+    found = {name: note[name] for name in ("severity", "reason", "key")}
+    assert found == {"severity": "note", "reason": "unsupported_data_type", "key": "paint/zarr.json"}
+    assert "not looked into: the data type 'colour' is not supported" in note["message"]
+    assert result.exit_code == 0
+    alone = CliRunner().invoke(main, [verb, str(tmp_path / "paint"), "--json"])
+    assert alone.exit_code == 1
+    assert {finding["severity"] for finding in json.loads(alone.stdout)["findings"]} == {"error"}

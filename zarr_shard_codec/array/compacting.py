@@ -17,7 +17,7 @@ from zarr_shard_codec.array.rewriting import ask, delete_object, hold_object, ma
 from zarr_shard_codec.array.surveys import Bar, broken_nodes, find_nodes, no_bar
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.compaction import compact_index
-from zarr_shard_codec.core.findings import Finding, findings_of
+from zarr_shard_codec.core.findings import Finding, errors_among, findings_of
 from zarr_shard_codec.core.grid import ChunkOrder, write_order
 from zarr_shard_codec.core.plans import read_index
 from zarr_shard_codec.core.protocols import JSON
@@ -41,7 +41,8 @@ class CompactReport:
     nbytes_before, nbytes_after
         Stored bytes of all shards that were looked at.
     findings
-        Shards that cannot be read, and so were left as they are; nodes that cannot be read.
+        Shards that cannot be read, and so were left as they are, and nodes that cannot be read, of severity
+        `error`; arrays that are not looked into, of severity `note`.
     dry_run
         Whether nothing was written.
     """
@@ -54,6 +55,11 @@ class CompactReport:
     nbytes_after: int
     findings: tuple[Finding, ...]
     dry_run: bool
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What could not be compacted because it cannot be read."""
+        return errors_among(self.findings)
 
     def to_json(self) -> dict[str, JSON]:
         """The report as `--json` output shows it."""

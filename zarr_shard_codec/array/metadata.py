@@ -43,9 +43,6 @@ _MAX_NDIM: Final = 32
 _MAX_SIZE: Final = 2**63 - 1
 """NumPy, files and every store count in 64 bits."""
 
-_FOREIGN: Final = frozenset({"unknown_codec", "unsupported_data_type"})
-"""Reasons for which elements of an array cannot be read, and its objects can be named all the same."""
-
 _T = TypeVar("_T")
 
 
@@ -183,25 +180,25 @@ class ForeignMetadata:
         The bytes of `zarr.json`.
     shape, chunk_shape, key_encoding
         As of `ArrayMetadata`.
-    problems
-        What is lacking.
+    lacking
+        What is lacking, in words.
     """
 
     document: bytes
     shape: tuple[int, ...]
     chunk_shape: tuple[int, ...]
     key_encoding: KeyEncoding
-    problems: tuple[Problem, ...]
+    lacking: str
     zarr_format: Literal[3] = 3
 
     @classmethod
     def from_bytes(cls, document: bytes) -> Self | None:
         """Read a v3 array document; None if nothing is lacking, or if anything else is wrong with it."""
         reader = _Reader(parse_document(document))
-        if not reader.problems or not _FOREIGN.issuperset(problem.reason for problem in reader.problems):
+        lacking = MetadataError(reader.problems).lacking if reader.problems else None
+        if lacking is None:
             return None
-        problems = tuple(reader.problems)
-        return cls(document, reader.shape, reader.chunk_shape, reader.key_encoding, problems)
+        return cls(document, reader.shape, reader.chunk_shape, reader.key_encoding, lacking)
 
     def to_json(self) -> dict[str, JSON]:
         """Give the v3 document."""

@@ -23,7 +23,7 @@ from zarr_shard_codec.array.rewriting import delete_object, hold_object, may_del
 from zarr_shard_codec.array.surveys import Bar, broken_nodes, find_nodes, no_bar, strays_outside
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.compaction import compact_index
-from zarr_shard_codec.core.findings import Finding
+from zarr_shard_codec.core.findings import Finding, errors_among
 from zarr_shard_codec.core.grid import ChunkOrder, Coords, write_order
 from zarr_shard_codec.core.layout import index_request
 from zarr_shard_codec.core.protocols import JSON
@@ -85,8 +85,8 @@ class RepairReport:
     repairs
         What was, or would be, repaired.
     findings
-        What is wrong apart from that, of severity `error`; unfinished files that are being written, of
-        severity `note`.
+        What is wrong apart from that, of severity `error`; unfinished files that are being written, and
+        arrays that are not looked into, of severity `note`.
     """
 
     arrays: int
@@ -99,7 +99,7 @@ class RepairReport:
     @property
     def errors(self) -> tuple[Finding, ...]:
         """What makes a read fail, and is not repaired."""
-        return tuple(finding for finding in self.findings if finding.severity == "error")
+        return errors_among(self.findings)
 
     def to_json(self) -> dict[str, JSON]:
         """The report as `--json` output shows it."""

@@ -17,7 +17,7 @@ from zarr_shard_codec.array.inspection import ArrayInspection, inspect_array
 from zarr_shard_codec.array.inventory import strays_between, take_inventory, unfinished_packing
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.nodes import nothing_here, walk_readable
-from zarr_shard_codec.core.findings import Finding, findings_of
+from zarr_shard_codec.core.findings import Finding, errors_among, findings_of
 from zarr_shard_codec.core.protocols import JSON
 from zarr_shard_codec.errors import MetadataError, ZarrShardError
 from zarr_shard_codec.stores.protocols import Store
@@ -91,7 +91,7 @@ class Verification:
     @property
     def errors(self) -> tuple[Finding, ...]:
         """What makes a read fail; none, if all is well."""
-        return tuple(finding for finding in self.findings if finding.severity == "error")
+        return errors_among(self.findings)
 
     def to_json(self) -> dict[str, JSON]:
         """The verification as `--json` output shows it: errors and notes are counted there."""
@@ -239,5 +239,16 @@ def strays_outside(store: Store, nodes: Nodes) -> list[Finding]:
 
 
 def broken_nodes(nodes: Nodes) -> list[Finding]:
-    """What is wrong with the nodes that cannot be read."""
-    return [found for node in nodes if isinstance(node, ZarrShardError) for found in findings_of(node)]
+    """What is wrong with the nodes that cannot be read.
+
+    Beside others, an array for which this package lacks something is a note: nothing is wrong with it.
+    """
+    beside = any(isinstance(node, ShardedArray) for node in nodes)
+    findings: list[Finding] = []
+    for node in nodes:
+        if isinstance(node, MetadataError) and beside and node.lacking is not None:
+            message = f"an array that is not looked into: {node.lacking}"
+            findings.append(Finding(node.reason, message, "note", node.key))
+        elif isinstance(node, ZarrShardError):
+            findings += findings_of(node)
+    return findings

@@ -42,13 +42,13 @@ def command(ctx: click.Context, path: str, *, order: ChunkOrder | None, dry_run:
     else:
         print_findings(report.findings)
         click.echo(_summary(report))
-    ctx.exit(FINDINGS if report.findings else 0)
+    ctx.exit(FINDINGS if report.errors else 0)
 
 
 def _summary(report: CompactReport) -> str:
     looked_at = f"{counted(report.arrays, 'sharded array')}, {counted(report.shards, 'shard')}"
     if not report.rewritten and not report.deleted:
-        nothing = click.style("nothing to do", fg="green") if not report.findings else "nothing was done"
+        nothing = click.style("nothing to do", fg="green") if not report.errors else "nothing was done"
         return f"{looked_at}, {human_nbytes(report.nbytes_before)}: {nothing}"
     done = f"{report.rewritten:,} rewritten" + (f", {report.deleted:,} deleted" if report.deleted else "")
     saved = report.nbytes_before - report.nbytes_after

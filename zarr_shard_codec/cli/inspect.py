@@ -20,7 +20,7 @@ from zarr_shard_codec.cli.output import FINDINGS, counted, json_option, print_js
 from zarr_shard_codec.cli.picture import picture
 from zarr_shard_codec.cli.tables import print_array, print_lines, print_tree, times
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
-from zarr_shard_codec.core.findings import Finding, StoredShard, findings_of
+from zarr_shard_codec.core.findings import Finding, StoredShard, errors_among, findings_of
 from zarr_shard_codec.core.grid import Coords, all_to_coords, grid_counts
 from zarr_shard_codec.core.layout import usage
 from zarr_shard_codec.core.plans import bounds_of
@@ -59,8 +59,8 @@ def command(ctx: click.Context, path: str, *, shard: str | None, as_json: bool) 
             if report.n_errors > len(report.errors):
                 message = f"and {report.n_errors - len(report.errors):,} more: see zarr-shard verify"
                 print_findings([Finding(report.errors[-1].reason, message, key=report.array.path or None)])
-    broken = any(finding.severity == "error" for finding in inspection.findings)
-    ctx.exit(FINDINGS if broken or any(report.n_errors for report in reports) else 0)
+    broken = errors_among(inspection.findings) or any(report.n_errors for report in reports)
+    ctx.exit(FINDINGS if broken else 0)
 
 
 def _show_shard(array: ShardedArray, coords: Coords, path: str, *, as_json: bool) -> int:
@@ -101,7 +101,7 @@ def _show_shard(array: ShardedArray, coords: Coords, path: str, *, as_json: bool
             console.print(Text.assemble((printable(key), "bold"), f": {_shard_words(sound)}\n"))
             print_lines(picture(sound, console.width), console.width)
         print_findings(findings)
-    return FINDINGS if any(finding.severity == "error" for finding in findings) else 0
+    return FINDINGS if errors_among(findings) else 0
 
 
 def _shard_words(shard: StoredShard) -> str:

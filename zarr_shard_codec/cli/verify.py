@@ -25,7 +25,8 @@ def command(ctx: click.Context, path: str, *, index_only: bool, as_json: bool) -
     """Check every shard of the array or tree at PATH, and report everything that is wrong.
 
     Errors are what makes a read fail: a broken index, an entry out of bounds, an inner chunk that does not
-    decode to its size. Notes are allowed and perhaps not meant: gaps, overlaps, objects that no array owns.
+    decode to its size. Notes are allowed and perhaps not meant: gaps, overlaps, objects that no array owns;
+    and what of a tree is not looked into, because this package lacks an array's data type or codec.
 
     Exit status: 0 without errors, 1 with errors, 2 if there is nothing to check.
     """

@@ -6,7 +6,7 @@ specification allows and someone may still want to know. Whether inner chunks de
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Final, Literal, Self
@@ -79,6 +79,11 @@ class Finding:
             "inner_chunk": None if self.inner_chunk is None else list(self.inner_chunk),
             "within": [list(coords) for coords in self.within],
         }
+
+
+def errors_among(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those of severity `error`."""
+    return tuple(finding for finding in findings if finding.severity == "error")
 
 
 def findings_of(error: ZarrShardError) -> list[Finding]:

@@ -283,7 +283,6 @@ def _compare(plan: TreePlan, source: Store, target: Store, progress: Progress | 
 def _report(plan: ArrayPlan, tally: Tally | None) -> ArrayReport:
     chunked = plan.target if plan.action == "unpack" else plan.source
     moved = tally or Tally(lambda *_: None)
-    lacking = plan.source.problems if isinstance(plan.source, ForeignMetadata) else ()
     before, after = moved.n_chunks, moved.n_chunks
     if plan.action == "pack":
         after = moved.n_shards
@@ -300,5 +299,5 @@ def _report(plan: ArrayPlan, tally: Tally | None) -> ArrayReport:
         moved.n_kept,
         moved.chunk_nbytes,
         moved.index_nbytes,
-        "; ".join(problem.message.partition(";")[0] for problem in lacking) or None,
+        plan.source.lacking if isinstance(plan.source, ForeignMetadata) else None,
     )
