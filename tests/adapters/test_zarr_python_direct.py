@@ -139,6 +139,18 @@ def test_lists_along_all_axes(tmp_path, indirect):
     assert indirect == []
 
 
+@pytest.mark.parametrize("rows", [[0, 1, 40], [3, 65, 70], [33, 34, 36], [0, 31, 32, 63, 64, 95]])
+@pytest.mark.parametrize("empty", [0, 64])
+def test_lists_over_shards_that_are_decoded_in_several_batches(tmp_path, rows, empty):
+    """Of each batch, the rows that lie in its inner chunks."""
+    data = np.random.default_rng(5).integers(1, 1000, (96, 128, 128)).astype("u4")
+    data[:empty] = 0
+    with zsc.enable():
+        array = zarr.create_array(tmp_path, shape=data.shape, shards=data.shape, chunks=(32,) * 3, dtype="u4")
+        array[...] = data
+        assert np.array_equal(array.oindex[rows], data[rows])
+
+
 def _out():
     from zarr.core.buffer.cpu import NDBuffer
 

@@ -50,9 +50,13 @@ def test_picks_are_numpys(codecs, data):
     box = [range(low, high, data.draw(st.integers(1, 3)))]
     box.insert(axis, Picks(np.array(picked)))
     target = np.full(box_shape(box), 0xEEEE, dtype)
-    for job in hold(chain.plan_read(tuple(box), target, SHAPE), chain.encode(array)):
-        for part in job.split():
-            part.run()
+    with pytest.MonkeyPatch.context() as patch:
+        # As of large shards: down to single chunks, or not at all.
+        batch_nbytes = data.draw(st.sampled_from([1, 48, 1 << 20]))
+        patch.setattr(CodecChain, "batch_nbytes", batch_nbytes)
+        for job in hold(chain.plan_read(tuple(box), target, SHAPE), chain.encode(array)):
+            for part in job.split():
+                part.run()
     assert (target == array[box_index(box)]).all()
 
 

@@ -70,7 +70,7 @@ class AxisProjection:
         if isinstance(self.wanted, Picks):
             indices = self.wanted.indices
             first, last = 0, len(indices)
-            if len(self.chunks) > 1:
+            if self.wanted[0] < low or self.wanted[-1] >= low + size:
                 first, last = indices.searchsorted((low, low + size)).tolist()
             return Picks(indices[first:last] - low if low else indices[first:last]), slice(first, last)
         start, step = self.wanted.start, self.wanted.step
