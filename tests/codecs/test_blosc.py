@@ -7,11 +7,13 @@ import random
 import struct
 
 import numcodecs.blosc
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zarr_shard_codec.codecs.blosc import CNAMES, HEADER, SHUFFLES
+from zarr_shard_codec.core.pieces import Parts
 from zarr_shard_codec.errors import CorruptShardError
 
 AVAILABLE = [cname for cname in CNAMES if cname in numcodecs.blosc.list_compressors()]
@@ -133,3 +135,18 @@ def test_stored_data_that_call_themselves_snappy_are_damage(build_codec, changed
         broken[at] = byte
     with pytest.raises(CorruptShardError):
         codec.decode(bytes(broken), max_nbytes=64)
+
+
+@pytest.mark.parametrize("count", [1, 2, 40])
+def test_no_block_leaves_bytes_as_the_memory_was(build_codec, count):
+    """A flipped bit of `blocksize`: what is over in a block is of no stream, and would not be written."""
+    data = np.resize(np.arange(2000, dtype="<u8").view("u1"), 2050).tobytes()
+    codec = build_codec("blosc", {"cname": "lz4", "shuffle": "noshuffle", "typesize": 8})
+    header = list(HEADER.unpack_from(encoded := codec.encode(data)))
+    assert header[5] == 2048
+    header[5] = 2050
+    damaged = HEADER.pack(*header) + encoded[HEADER.size :]
+    with pytest.raises(CorruptShardError) as caught:
+        codec.decode(damaged, max_nbytes=len(data))
+    assert caught.value.reason == "inner_chunk_undecodable"
+    assert codec.decode_many(Parts([encoded] * (count - 1) + [damaged]), len(data)) is None

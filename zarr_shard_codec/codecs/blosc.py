@@ -19,8 +19,10 @@ from zarr_shard_codec.codecs import blosc_snappy
 from zarr_shard_codec.codecs.blosc_joined import (
     HEADER,
     HEADERS,
+    LEAST_STREAM_NBYTES,
     MAX_NBYTES,
     STORED,
+    UNSPLIT,
     Settings,
     compress_joined,
     decompress_joined,
@@ -197,6 +199,9 @@ class BloscCodec(Compressor):
         elif not (typesize and 0 < blocksize <= nbytes <= MAX_NBYTES):
             found = f"typesize {typesize}, blocksize {blocksize}, nbytes {nbytes}"
             raise undecodable(self.name, f"its header is impossible: {found}")
+        elif not flags & UNSPLIT and blocksize % typesize and blocksize >= typesize * LEAST_STREAM_NBYTES:
+            # What is over belongs to no stream: the library would leave it as the memory was before.
+            raise undecodable(self.name, f"blocks of {blocksize} bytes are no {typesize} equal streams")
         elif HEADER.size + 4 * -(-nbytes // blocksize) > cbytes:
             raise undecodable(self.name, f"{cbytes} bytes cannot hold blocks of {blocksize} for {nbytes}")
         return int(nbytes)
@@ -209,7 +214,10 @@ def _are_possible(headers: np.ndarray[Any, Any], sizes: np.ndarray[Any, Any], nb
     blocksize = headers["blocksize"].astype(np.int64)
     n_blocks = -(-nbytes // np.maximum(blocksize, 1))
     stored = headers["flags"] & STORED != 0
-    possible = (headers["typesize"] != 0) & (blocksize > 0) & (blocksize <= nbytes)
+    typesize = headers["typesize"].astype(np.int64)
+    possible = (typesize != 0) & (blocksize > 0) & (blocksize <= nbytes)
+    uneven = (blocksize % np.maximum(typesize, 1) != 0) & (blocksize >= typesize * LEAST_STREAM_NBYTES)
+    possible &= ~uneven | (headers["flags"] & UNSPLIT != 0)
     possible &= HEADER.size + 4 * n_blocks <= sizes
     good = np.where(stored, sizes == nbytes + HEADER.size, possible)
     good &= (headers["version"] == FORMAT_VERSION) & (headers["cbytes"] == sizes)
