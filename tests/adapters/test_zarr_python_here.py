@@ -231,7 +231,8 @@ class _Host:
     """Stands for the host: a method whose coroutine awaits something before, in and after our pipeline."""
 
     def __init__(self, before=None, within=None, after=None):
-        self.codec_pipeline = SimpleNamespace(runs_here=lambda _path: True)
+        direct = SimpleNamespace(write=lambda *_asked: False)
+        self.codec_pipeline = SimpleNamespace(runs_here=lambda _path: True, direct=direct, settings=None)
         self.store_path = self.metadata = None
         self.steps = (before, within, after)
         self.asked = []
@@ -239,7 +240,7 @@ class _Host:
     async def read(self):
         raise NotImplementedError
 
-    async def select(self, wanted):
+    async def select(self, indexer, value=None, prototype=None, fields=None):  # noqa: ARG002
         before, within, after = self.steps
         if before is not None:
             await before()
@@ -247,7 +248,7 @@ class _Host:
         for step in (within, after):
             if step is not None:
                 await step()
-        return wanted
+        return indexer
 
 
 async def _wait():

@@ -7,8 +7,7 @@ business; what runs when and where is the engine's.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -16,22 +15,20 @@ import numpy as np
 
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.nodes import join_key
-from zarr_shard_codec.array.objects import each_object, is_in_part
+from zarr_shard_codec.array.objects import is_in_part
 from zarr_shard_codec.array.reading import ArrayReader
 from zarr_shard_codec.array.resizing import check_new_shape, clear_beyond, write_shape
 from zarr_shard_codec.array.values import as_block
 from zarr_shard_codec.array.write_options import Locking, WriteStrategy, check_strategy, check_write_options
+from zarr_shard_codec.array.writing import write_tasks
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.grid import ChunkOrder, Coords, each_coords, grid_counts
-from zarr_shard_codec.core.patching import Append, Overwrite
-from zarr_shard_codec.core.plans import Plan, bounds_of
-from zarr_shard_codec.core.selection import Box, new_block, parse_coords, parse_selection
-from zarr_shard_codec.core.writing import Update
+from zarr_shard_codec.core.plans import bounds_of
+from zarr_shard_codec.core.selection import new_block, parse_coords, parse_selection
 from zarr_shard_codec.engine.locks import Locks
 from zarr_shard_codec.engine.run import read_objects
 from zarr_shard_codec.engine.writing import (
-    WriteTask,
     keeps_others_off,
     nothing_keeps_others_off,
     write_objects,
@@ -271,7 +268,7 @@ class ShardedArray:
             wanted.box, self.shard_shape, self.shape
         ):
             raise nothing_keeps_others_off(self.store)  # before anything is written
-        tasks = self._write_tasks(wanted.box, block)
+        tasks = write_tasks(self.chain, self.shard_key, self.write_strategy, wanted.box, block, self.shape)
         write_objects(self.store, tasks, folder=self.path, lock=self.lock)
 
     async def write(self, selection: Any, value: Any) -> None:
@@ -359,15 +356,6 @@ class ShardedArray:
     def shard_key(self, coords: Sequence[int]) -> str:
         """The key of the shard (or chunk) at grid coordinates."""
         return join_key(self.path, self.metadata.key_encoding.key(coords))
-
-    def _write_tasks(self, box: Box, block: np.ndarray[Any, Any]) -> Iterator[WriteTask]:
-        for coords, part, bounds, value in each_object(box, block, self.shard_shape, self.shape):
-            plan: Callable[[], Plan[Update | Append | Overwrite]]
-            if self.write_strategy == "replace":
-                plan = partial(self.chain.plan_write, part, value, bounds)
-            else:
-                plan = partial(self.chain.plan_patch, part, value, bounds, self.write_strategy)
-            yield WriteTask(self.shard_key(coords), plan, value.nbytes)
 
     def _require_writable(self) -> None:
         if self.mode != "r+":

@@ -34,7 +34,7 @@ from zarr_shard_codec.core.protocols import (
 )
 from zarr_shard_codec.core.ranges import Buffer, ByteRange, Whole
 from zarr_shard_codec.core.selection import Box, box_index
-from zarr_shard_codec.core.writing import Update
+from zarr_shard_codec.core.writing import Update, WriteStrategy
 from zarr_shard_codec.errors import CorruptShardError
 
 _BULK_NBYTES: Final = 1 << 18
@@ -320,6 +320,14 @@ class CodecChain:
         assert self.partial is not None
         box, bounds, value = self._transposed(box, bounds, value)
         return (yield from self.partial.plan_patch(box, value, bounds, strategy))
+
+    def plan_set(
+        self, box: Box, value: np.ndarray[Any, Any], bounds: Bounds, strategy: WriteStrategy
+    ) -> Plan[Update | Append | Overwrite]:
+        """Plan to set part of the chunk as `strategy` says: `plan_write`, or `plan_patch`."""
+        if strategy == "replace":
+            return (yield from self.plan_write(box, value, bounds))
+        return (yield from self.plan_patch(box, value, bounds, strategy))
 
     def update(
         self, old: Buffer | None, box: Box, value: np.ndarray[Any, Any], bounds: Bounds

@@ -3,7 +3,7 @@
 Owns the way past the host's `sync`, which hands each selection to a loop in another thread and waits for it:
 two threads to wake, which takes longer than our reading of an inner chunk. What our pipeline does with local
 files awaits nothing, so the coroutine that the host has made runs to its end at its first step, wherever that
-is taken; `sync` takes it in the thread that called. Most reads do not even need it (`direct`).
+is taken; `sync` takes it in the thread that called. Most do not even need it (`direct`).
 
 Until our pipeline is reached nothing is stored. So whatever comes in between, and what the pipeline cannot do
 without a loop (`NeedsLoopError`), begins anew the host's own way; a value that was to be written is converted
@@ -80,14 +80,19 @@ def _standing_in_for(host: versions.Selecting) -> Callable[..., Any]:
         runs_here = getattr(pipeline, "runs_here", None)
         if runs_here is None or not runs_here(array.store_path) or versions.is_mended(array):
             return host_sync(coro)
-        method = host.write
+        coro.close()
         if code is reading:
-            coro.close()
+            method = host.read
             found = pipeline.direct.read(array, *(arguments[name] for name in versions.READS))
             if found is not None:
                 return found
-            method = host.read
-            coro = method(**arguments)
+        else:
+            method = host.write
+            if pipeline.direct.write(
+                array, *(arguments[name] for name in versions.WRITES), pipeline.settings
+            ):
+                return None
+        coro = method(**arguments)
         before = _state.steps, _state.loop, _state.reached
         _state.steps, _state.loop, _state.reached = True, asyncio._get_running_loop(), False
         try:

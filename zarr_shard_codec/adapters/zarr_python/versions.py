@@ -83,6 +83,8 @@ def default_pipeline_path() -> str:
 
 READS: Final = ("indexer", "prototype", "out", "fields")
 """What a read of a selection is asked."""
+WRITES: Final = ("indexer", "value", "prototype", "fields")
+"""What a write of a selection is asked."""
 
 
 class Selecting(NamedTuple):
@@ -108,7 +110,11 @@ def selecting() -> Selecting | None:
     if not hasattr(module, "sync") or not all(hasattr(method, "__code__") for method in methods):
         return None
     host = Selecting(module, *methods)
-    return host if set(READS) <= set(host.read.__code__.co_varnames) else None
+    asked = (
+        set(READS) <= set(host.read.__code__.co_varnames),
+        set(WRITES) <= set(host.write.__code__.co_varnames),
+    )
+    return host if all(asked) else None
 
 
 def axes_of(indexer: Any) -> list[int | slice | np.ndarray[Any, Any]] | None:

@@ -6,7 +6,7 @@ Owns the way from the host's list of chunks and its value to plans, and how thos
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -75,15 +75,6 @@ class Write:
         """The object's key in its store."""
         return key_of(self.setter)
 
-    def fitting(self, store: Store, strategy: WriteStrategy) -> Write:
-        """The same with this strategy, if the store and the codecs allow it."""
-        try:
-            check_strategy(strategy, store, self.chain)
-        except UsageError as refused:
-            say_once(f"shards are replaced: {refused.message}")
-            return self
-        return replace(self, strategy=strategy)
-
     def task(self) -> WriteTask:
         """What the engine has to do."""
         return WriteTask(self.key, self.plan, self.value.nbytes)
@@ -96,10 +87,7 @@ class Write:
         return self._plan_box(self.wanted.box, self.value[(*self.wanted.to_box, ...)])
 
     def _plan_box(self, box: Box, value: Array) -> Plan[Update | Append | Overwrite]:
-        bounds = self.chain.spec.shape
-        if self.strategy == "replace":
-            return (yield from self.chain.plan_write(box, value, bounds))
-        return (yield from self.chain.plan_patch(box, value, bounds, self.strategy))
+        return self.chain.plan_set(box, value, self.chain.spec.shape, self.strategy)
 
     def _plan_fancy(self, wanted: Fancy) -> Plan[Update | Append | Overwrite]:
         # The inner chunks that hold all of the elements are read, changed and set as a whole.
@@ -208,23 +196,61 @@ def write_by_engine(writes: Sequence[Write], settings: WriteSettings) -> bool:
     if not writes:
         return True
     first = writes[0]
-    store = own_store(first.setter, durable=settings.durable)
+
+    def tasks(store: Store) -> Iterator[WriteTask]:
+        for one in writes:
+            strategy = fitting(settings.write_strategy, store, one.chain)
+            yield (one if strategy == one.strategy else replace(one, strategy=strategy)).task()
+
+    return run_tasks(first.setter, tasks, settings)
+
+
+def run_tasks(
+    setter: Any,
+    tasks: Callable[[Store], Iterable[WriteTask]],
+    settings: WriteSettings,
+    *,
+    folder: str | None = None,
+) -> bool:
+    """Write objects of one array by our store; whether it could be done, as `write_by_engine`.
+
+    Parameters
+    ----------
+    setter
+        The host's name of one of them, or of the array.
+    tasks
+        What is to be done, given the store.
+    settings
+        How.
+    folder
+        The array's path, if the caller knows it. Else it is looked for.
+    """
+    store = own_store(setter, durable=settings.durable)
     if store is None:
         return False
-    first.setter.store._check_writable()
-    if settings.write_strategy != "replace":
-        writes = [one.fitting(store, settings.write_strategy) for one in writes]
+    setter.store._check_writable()
     lock = settings.lock
     if lock == "auto" and not locks_names(store) and not writes_conditionally(store):
         lock = None  # there is no way to hold off other processes, and the host does not do so either
     try:
-        folder = array_folder(store, first.key) if isinstance(store, LocalStore) else ""
-        write_objects(store, (one.task() for one in writes), folder=folder, lock=lock)
+        if folder is None:
+            folder = array_folder(store, key_of(setter)) if isinstance(store, LocalStore) else ""
+        write_objects(store, tasks(store), folder=folder, lock=lock)
     except StoreError as error:
         if not leads_elsewhere(error):
             raise
         return False
     return True
+
+
+def fitting(strategy: WriteStrategy, store: Store, chain: CodecChain) -> WriteStrategy:
+    """How shards are changed in part: as asked for, if the store and the codecs allow it."""
+    try:
+        check_strategy(strategy, store, chain)
+    except UsageError as refused:
+        say_once(f"shards are replaced: {refused.message}")
+        return "replace"
+    return strategy
 
 
 def _without_ones(given: Array, shape: Sequence[int]) -> bool:
