@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import zarr
+from drawing import integer_or_slice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zarr.codecs import TransposeCodec
@@ -46,12 +47,6 @@ def indirect(monkeypatch):
     return calls
 
 
-def _axis(size):
-    integer = st.integers(-size, size - 1)
-    bounds = st.none() | st.integers(-size - 2, size + 2)
-    return st.one_of(integer, st.builds(slice, bounds, bounds, st.none() | st.integers(1, size + 2)))
-
-
 def _list(size):
     return st.lists(st.integers(0, size - 1), min_size=1, max_size=size)
 
@@ -65,7 +60,7 @@ def _same(one, other):
 @given(st.data())
 def test_integers_and_slices(arrays, data):
     """Fewer than there are axes, with an Ellipsis, without elements: as NumPy."""
-    selection = tuple(data.draw(_axis(size)) for size in SHAPE[: data.draw(st.integers(0, 3))])
+    selection = tuple(data.draw(integer_or_slice(size)) for size in SHAPE[: data.draw(st.integers(0, 3))])
     if data.draw(st.booleans()):
         selection = (*selection, ...)
     for array in arrays:
@@ -78,7 +73,7 @@ def test_integers_and_slices(arrays, data):
 @given(st.data())
 def test_lists(arrays, data):
     """Ascending or not, repeated, one or several: read directly or not, they are what the host says."""
-    axes = [data.draw(_list(size) | _axis(size)) for size in SHAPE]
+    axes = [data.draw(_list(size) | integer_or_slice(size)) for size in SHAPE]
     if data.draw(st.booleans()):
         axes = [sorted(set(axis)) if isinstance(axis, list) else axis for axis in axes]
     expected = DATA

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import zarr
+from drawing import integer_or_slice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zarr.codecs import TransposeCodec
@@ -39,12 +40,6 @@ def indirect(monkeypatch):
     return calls
 
 
-def _axis(size):
-    integer = st.integers(-size, size - 1)
-    bounds = st.none() | st.integers(-size - 2, size + 2)
-    return st.one_of(integer, st.builds(slice, bounds, bounds, st.none() | st.integers(1, size + 2)))
-
-
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_integers_and_slices(array, data):
@@ -52,7 +47,7 @@ def test_integers_and_slices(array, data):
     expected = DATA.copy()
     array[...] = DATA
     for _ in range(data.draw(st.integers(1, 4))):
-        selection = tuple(data.draw(_axis(size)) for size in SHAPE[: data.draw(st.integers(0, 3))])
+        selection = tuple(data.draw(integer_or_slice(size)) for size in SHAPE[: data.draw(st.integers(0, 3))])
         value = np.asarray(expected[selection] + data.draw(st.sampled_from([1, 0, np.float32(-0.0)])))
         if data.draw(st.booleans()):
             value = np.zeros_like(value)
