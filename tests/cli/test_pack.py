@@ -180,7 +180,7 @@ def test_check_finds_every_kind_of_difference(tmp_path, source):
         for item in json.loads(result.stdout)["differences"]
     }
     assert found.pop(("c/0/0", "0.0")) == "the source has no such chunk, the target has 64 bytes of it"
-    assert found.pop(("c/0/0", "0.1")) == "the source has 5 bytes, the target 64"
+    assert found.pop(("c/0/0", "0.1")) == "the source has 5 bytes, the target 64 bytes"
     assert "[index_checksum_mismatch]" in found.pop(("c/1/1", None))
     lost = {
         ("c/1/0", key): "the target has no such chunk, the source has 64 bytes of it" for key in found_keys()

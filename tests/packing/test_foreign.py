@@ -14,6 +14,7 @@ from zarr_shard_codec.errors import MetadataError, NodeExistsError
 from zarr_shard_codec.packing import pack, unpack
 from zarr_shard_codec.stores.memory import MemoryStore
 
+BYTES = {"name": "bytes", "configuration": {"endian": "little"}}
 NAMES = np.array(["a", "bb", "c", "", "ü"], dtype=object)
 
 
@@ -34,6 +35,12 @@ def opened(path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return zarr.open_group(str(path), mode="r")
+
+
+def _edit(tree, **members):
+    """Change members of the foreign array's document."""
+    document = tree / "names/zarr.json"
+    document.write_text(json.dumps(json.loads(document.read_text()) | members))
 
 
 def test_strings_go_along_byte_for_byte(tmp_path, tree, chunk_files):
@@ -98,8 +105,7 @@ def test_between_other_stores(tree):
 )
 def test_what_nobody_can_name_stands_in_the_way(tmp_path, tree, change):
     """Where anything else is wrong, its objects are not known: all problems are told, and nothing written."""
-    document = tree / "names/zarr.json"
-    document.write_text(json.dumps(json.loads(document.read_text()) | change))
+    _edit(tree, **change)
     with pytest.raises(MetadataError, match=next(iter(change))):
         pack(tree, tmp_path / "packed", shard_size="2KiB")
     assert not (tmp_path / "packed").exists()
@@ -116,3 +122,75 @@ def test_alone_it_is_refused(tmp_path, tree, source):
 def test_what_can_be_read_is_not_foreign(tree):
     """Only what lacks something is."""
     assert ForeignMetadata.from_bytes((tree / "numbers/zarr.json").read_bytes()) is None
+
+
+@pytest.mark.parametrize(
+    "data_type",
+    [
+        {"name": "fixed_length_utf32", "configuration": {"length_bytes": 12}},
+        {"name": "null_terminated_bytes", "configuration": {"length_bytes": 4}},
+        {"name": "structured", "configuration": {"fields": [["a", "int32"], ["b", "uint16"]]}},
+        "variable_length_bytes",
+    ],
+)
+def test_types_of_zarr_python_that_are_foreign(tmp_path, tree, data_type):
+    """Those with parameters, too."""
+    _edit(tree, data_type=data_type)
+    report = pack(tree, tmp_path / "packed", shard_size="2KiB", check=True)
+    assert report.differences == ()
+    assert report.arrays[0].lacking.startswith("the data type ")
+
+
+def test_codecs_that_go_by_the_type_do_not_stand_in_the_way(tmp_path, tree):
+    """Of a type that is not known nothing can be said of them."""
+    _edit(
+        tree,
+        data_type="bfloat16",
+        codecs=[{"name": "numcodecs.delta", "configuration": {"dtype": "<f4"}}, BYTES],
+    )
+    assert pack(tree, tmp_path / "packed", shard_size="2KiB").arrays[0].lacking == (
+        "the data type 'bfloat16' is not supported"
+    )
+
+
+def test_an_object_without_a_byte_goes_along(tmp_path, tree):
+    """A codec that is not known may write such."""
+    (tree / "names/c/1").write_bytes(b"")
+    pack(tree, tmp_path / "packed", shard_size="2KiB", check=True)
+    assert (tmp_path / "packed/names/c/1").read_bytes() == b""
+
+
+def test_a_document_that_is_none_is_named(tmp_path, tree):
+    """With whatever else stands in the way."""
+    (tree / "names/zarr.json").write_text("{oops")
+    numbers = json.loads((tree / "numbers/zarr.json").read_text())
+    (tree / "numbers/zarr.json").write_text(json.dumps(numbers | {"shape": [-1, 64]}))
+    with pytest.raises(MetadataError) as caught:
+        pack(tree, tmp_path / "packed", shard_size="2KiB")
+    assert [problem.path.partition(":")[0] for problem in caught.value.problems] == [
+        "names/zarr.json",
+        "numbers/zarr.json",
+    ]
+
+
+def test_more_chunks_than_can_be_looked_for(tmp_path, tree):
+    """The array is named."""
+    _edit(tree, shape=[1 << 62], chunk_grid={"name": "regular", "configuration": {"chunk_shape": [1]}})
+    with pytest.raises(MetadataError, match="names: shape: expected an array of at most") as caught:
+        pack(tree, tmp_path / "packed", shard_size="2KiB")
+    assert caught.value.key == "names"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(lambda old: old + b"1234", "9000004 bytes"), (lambda old: old[: 1 << 23], "8388608 bytes")],
+)
+def test_a_check_says_how_long_large_objects_are(tmp_path, tree, change, words):
+    """Of several pieces, as they are compared."""
+    chunk = tree / "names/c/1"
+    chunk.write_bytes(bytes(9_000_000))
+    pack(tree, tmp_path / "packed", shard_size="2KiB")
+    copied = tmp_path / "packed/names/c/1"
+    copied.write_bytes(change(copied.read_bytes()))
+    (difference,) = pack(tree, tmp_path / "packed", shard_size="2KiB", check=True).differences
+    assert difference.message == f"the source has 9000000 bytes, the target {words}"

@@ -235,13 +235,17 @@ class _Reader:
             self._check_codecs()
 
     def _check_codecs(self) -> None:
-        # Where the data type is not known, one that every codec takes: the codecs' own problems still show.
+        # Where the data type is not known, another in its place: the codecs' own problems still show.
         dtype = np.dtype(np.uint8) if self.dtype is None else self.dtype
         fill_value = np.zeros((), dtype) if self.fill_value is None else self.fill_value
         try:
             CodecChain.from_metadata(self.codecs, ChunkSpec(self.chunk_shape, dtype, fill_value))
         except MetadataError as error:
-            self.problems += error.problems
+            self.problems += [
+                problem
+                for problem in error.problems
+                if self.dtype is not None or problem.reason != "codec_data_type_mismatch"
+            ]
         except RecursionError:
             self.problems.append(Problem("codecs", "invalid_json", "shards are nested too deep"))
 

@@ -70,12 +70,13 @@ def parse_data_type(json: JSON, path: str = "data_type") -> np.dtype[Any]:
     if name == "raw_bytes":
         (nbytes,) = _integers(extension, path, ("length_bytes",), others=())
         return np.dtype(f"V{nbytes}")
-    _no_other_keys(extension, path, ())
-    if name in _NUMERIC:
-        return _NUMERIC[name]
+    dtype = _NUMERIC.get(name)
     if (raw := _RAW.fullmatch(name)) and int(raw[1]) % 8 == 0 and int(raw[1]) // 8 <= _MAX_NUMPY_INT:
-        return np.dtype(f"V{int(raw[1]) // 8}")
-    raise _error(path, "unsupported_data_type", f"the data type {reprlib.repr(name)} is not supported")
+        dtype = np.dtype(f"V{int(raw[1]) // 8}")
+    if dtype is None:
+        raise _error(path, "unsupported_data_type", f"the data type {reprlib.repr(name)} is not supported")
+    _no_other_keys(extension, path, ())
+    return dtype
 
 
 def data_type_to_json(dtype: np.dtype[Any]) -> JSON:

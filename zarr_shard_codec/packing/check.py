@@ -101,7 +101,11 @@ def _difference(before: Buffer | None, after: Buffer | None, offset: int = 0) ->
             words = "the target has no such chunk", "the source has"
         return f"{words[0]}, {words[1]} {len(before or after or b'')} bytes of it"
     if len(before) != len(after):
-        return f"the source has {len(before)} bytes, the target {len(after)}"
+        of_source, of_target = (
+            f"{offset + len(piece)} bytes{' or more' if len(piece) >= BATCH_NBYTES else ''}"
+            for piece in (before, after)
+        )
+        return f"the source has {of_source}, the target {of_target}"
     differs = np.flatnonzero(np.frombuffer(before, np.uint8) != np.frombuffer(after, np.uint8))
     if len(differs):
         at = int(differs[0])

@@ -196,7 +196,7 @@ def check_nbytes(nbytes: int, transfer: Transfer, key: str) -> None:
     if most is not None and nbytes > most:
         message = f"expected an encoded chunk of at most {most} bytes, found {nbytes} or more"
         raise CorruptShardError("inner_chunk_wrong_size", message, key=key)
-    if nbytes:
+    if nbytes or isinstance(transfer.plan.source, ForeignMetadata):
         return
     raise CorruptShardError(
         "entry_zero_length",

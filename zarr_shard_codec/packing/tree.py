@@ -128,8 +128,11 @@ def plan_tree(store: Store, plan_array: PlanArray) -> TreePlan:
             except ZarrShardError as error:
                 obstacles.append((path, error))
         elif (foreign := _foreign(store, path, node)) is not None:
-            lacking.append((path, node))
-            arrays.append(ArrayPlan(path, "copy", foreign, foreign))
+            try:
+                arrays.append(ArrayPlan(path, "copy", foreign, foreign))
+                lacking.append((path, node))
+            except MetadataError as error:
+                obstacles.append((path, error))
         else:
             obstacles.append((path, node))
     if len(lacking) == len(
@@ -145,7 +148,8 @@ def plan_tree(store: Store, plan_array: PlanArray) -> TreePlan:
 
 def _foreign(store: Store, path: str, error: ZarrShardError) -> ForeignMetadata | None:
     """Whether what cannot be read is an array that can be copied."""
-    return find_foreign(store, path) if error.key == join_key(path, V3_DOCUMENT) else None
+    is_lacking = isinstance(error, MetadataError) and error.lacking is not None
+    return find_foreign(store, path) if is_lacking and error.key == join_key(path, V3_DOCUMENT) else None
 
 
 def _all_of(obstacles: list[tuple[str, ZarrShardError]], store: Store) -> ZarrShardError:
