@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -57,18 +57,6 @@ class Measurement:
 
     seconds: float
     digest: str | None = None
-
-
-class Runner(Protocol):
-    """Something whose operations can be timed."""
-
-    def prepare(self, case: Case, folders: Folders) -> None:
-        """Get ready for a case, and forget the one before."""
-        ...
-
-    def measure(self, operation: Operation, round_: int, *, verify: bool) -> Measurement:
-        """Time one operation."""
-        ...
 
 
 def value_to_write(content: Array, operation: Operation, selection: Selection) -> Array:

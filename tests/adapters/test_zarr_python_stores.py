@@ -265,3 +265,34 @@ def test_a_link_that_is_set_anew_leads_elsewhere(tmp_path):
             above[0, 0], within[0, 1] = 77, 78
             assert zarr.open_array(tmp_path / name / "a.zarr")[0, :2].tolist() == [77, 78]
         assert above[0, :2].tolist() == [77, 78]
+
+
+@pytest.mark.parametrize("concurrency", [None, 1, 10])
+def test_any_number_of_writes_at_once(concurrency):
+    """None is as many as there are, for the host and for us."""
+    with zsc.enable(), zarr.config.set({"async.concurrency": concurrency}):
+        array = zarr.create_array(MemoryStore(), shape=(64,), shards=(8,), chunks=(2,), dtype="u2")
+        array[...] = np.arange(64)
+        assert array[...].tolist() == list(range(64))
+
+
+def test_after_an_error_nothing_goes_on():
+    """Whoever is told of it finds the store at rest."""
+    written = []
+
+    class Slow(MemoryStore):
+        async def set(self, key, value, *args):
+            if key.endswith("c/0"):
+                raise RuntimeError("no room")
+            await asyncio.sleep(0.1)
+            written.append(key)
+            await super().set(key, value, *args)
+
+    with zsc.enable():
+        array = zarr.create_array(Slow(), shape=(32,), shards=(8,), chunks=(2,), dtype="u2")
+        written.clear()
+        with pytest.raises(RuntimeError, match="no room"):
+            array[...] = 1
+    at_once = list(written)
+    time.sleep(0.3)
+    assert written == at_once

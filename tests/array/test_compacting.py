@@ -282,3 +282,17 @@ def test_no_file_is_replaced_while_it_is_open(tmp_path, monkeypatch):
 
     monkeypatch.setattr(files, "replace", check)
     assert zsc.compact(tmp_path).rewritten == 1
+
+
+def test_where_nothing_keeps_others_off_nothing_is_compacted(tmp_path):
+    """Another writer's update between the read and the write would be lost there."""
+    store = obstore.store.LocalStore(tmp_path)
+    array = zsc.create(store, shape=(16,), dtype="u1", shard_shape=(16,), inner_chunk_shape=(4,))
+    array[...] = np.arange(16)
+    before = (tmp_path / "c/0").read_bytes()
+    with pytest.raises(UsageError, match="lock=None"):
+        zsc.compact(store, order="reverse")
+    assert (tmp_path / "c/0").read_bytes() == before
+    assert zsc.compact(store, order="reverse", dry_run=True).rewritten == 1
+    assert zsc.open(store, "r+", lock=None).compact("reverse").rewritten == 1
+    assert zsc.open(tmp_path)[...].tolist() == list(range(16))

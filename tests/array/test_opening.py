@@ -89,6 +89,13 @@ def test_what_is_not_an_array_is_not_opened():
     assert (caught.value.reason, caught.value.key) == ("invalid_json", "zarr.json")
 
 
+@pytest.mark.parametrize("mode", ["w", "a", None])
+def test_a_mode_that_there_is_not_is_told_before_anything_is_looked_for(forbidden_store, mode):
+    """Whoever wants to make an array is told how, not that there is none."""
+    with pytest.raises(zsc.UsageError, match=r"zsc\.create"):
+        zsc.open(forbidden_store(), mode)
+
+
 @pytest.mark.parametrize(
     ("function", "options"),
     [

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import zarr
+from obstore.store import LocalStore
 
 import zarr_shard_codec as zsc
 from zarr_shard_codec.core.ranges import WHOLE
@@ -171,3 +172,21 @@ def test_no_nan_is_created(tmp_path):
     with pytest.raises(zsc.MetadataError, match=r"attributes\.a\[0\].*invalid_json"):
         _array(tmp_path, attributes={"a": [float("nan")]}, exist="replace")
     assert (zsc.open(tmp_path)[...] == np.arange(90).reshape(10, 9)).all()
+
+
+@pytest.mark.parametrize("shape", [(8,), (32,)])
+def test_where_nothing_keeps_others_off_nothing_is_deleted(tmp_path, shape):
+    """The metadata cannot be changed there; so the data are not touched either."""
+    array = zsc.create(
+        LocalStore(tmp_path), shape=(16,), dtype="u1", shard_shape=(4,), inner_chunk_shape=(2,)
+    )
+    array[...] = 1
+    with pytest.raises(zsc.UsageError, match="lock=None") as caught:
+        array.resize(shape)
+    assert caught.value.reason == "invalid_argument"
+    assert array.shape == (16,)
+    assert zsc.open(tmp_path)[...].tolist() == [1] * 16
+    trusting = zsc.open(LocalStore(tmp_path), "r+", lock=None)
+    trusting.resize(shape)
+    assert zsc.open(tmp_path)[:8].tolist() == [1] * 8
+    assert zsc.open(tmp_path).shape == shape

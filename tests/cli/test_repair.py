@@ -102,7 +102,7 @@ def test_json(path):
     assert [finding["reason"] for finding in document["findings"]] == ["shard_too_short"]
 
 
-@pytest.mark.parametrize("arguments", [["nowhere"], [], ["x", "--order", "reverse"], ["x", "--force"]])
+@pytest.mark.parametrize("arguments", [["nowhere"], [], ["x", "--order", "random"], ["x", "--force"]])
 def test_bad_usage(arguments, tmp_path, monkeypatch):
     """Status 2: nothing to repair there, a path missing, options that do not exist."""
     monkeypatch.chdir(tmp_path)

@@ -78,8 +78,7 @@ class ShardedArray:
         durable: bool = False,
         lock: Locking = "auto",
     ) -> None:
-        if mode not in ("r", "r+"):
-            raise UsageError("invalid_argument", f'mode: expected "r" or "r+", found {mode!r}')
+        check_mode(mode)
         self.store: Final = store.made_durable() if durable and isinstance(store, LocalStore) else store
         self.path: Final = path
         self.mode: Final = mode
@@ -264,10 +263,8 @@ class ShardedArray:
                     return
         wanted = parse_selection(selection, self.shape)
         block = as_block(value, wanted, self.dtype)
-        if not keeps_others_off(self.store, self.lock) and is_in_part(
-            wanted.box, self.shard_shape, self.shape
-        ):
-            raise nothing_keeps_others_off(self.store)  # before anything is written
+        if is_in_part(wanted.box, self.shard_shape, self.shape):
+            self._require_others_kept_off()  # before anything is written
         tasks = write_tasks(self.chain, self.shard_key, self.write_strategy, wanted.box, block, self.shape)
         write_objects(self.store, tasks, folder=self.path, lock=self.lock)
 
@@ -291,12 +288,13 @@ class ShardedArray:
         Raises
         ------
         UsageError
-            `read_only`, `invalid_argument`.
+            `read_only`, `invalid_argument`; also in a store that can't keep other writers off (see `lock`).
         StoreError
             `store_failure`; the shape is then as it was, what lies beyond the new one perhaps cleared.
         """
         self._require_writable()
         new_shape = check_new_shape(shape, self.shape)
+        self._require_others_kept_off()  # before anything is deleted
         clear_beyond(self, new_shape)
         self.metadata = write_shape(self.store, self.path, self.metadata, new_shape, self.lock)
 
@@ -357,9 +355,23 @@ class ShardedArray:
         """The key of the shard (or chunk) at grid coordinates."""
         return join_key(self.path, self.metadata.key_encoding.key(coords))
 
+    def _require_others_kept_off(self) -> None:
+        if not keeps_others_off(self.store, self.lock):
+            raise nothing_keeps_others_off(self.store)
+
     def _require_writable(self) -> None:
         if self.mode != "r+":
             raise UsageError("read_only", 'the array is open for reading only; open it with mode="r+"')
+
+
+def check_mode(mode: object) -> None:
+    """Raise `UsageError` (`invalid_argument`) for a mode that there is not."""
+    if mode not in ("r", "r+"):
+        raise UsageError(
+            "invalid_argument",
+            f'mode: expected "r" or "r+", found {mode!r:.80}',
+            hint="zsc.create makes new arrays.",
+        )
 
 
 def _reopen(store: Store, path: str, metadata: ArrayMetadata, options: dict[str, Any]) -> ShardedArray:

@@ -24,6 +24,7 @@ from zarr_shard_codec.core.protocols import JSON
 from zarr_shard_codec.core.ranges import ByteRange
 from zarr_shard_codec.engine.locks import Locks
 from zarr_shard_codec.engine.run import ahead, pool_for
+from zarr_shard_codec.engine.writing import keeps_others_off, nothing_keeps_others_off
 from zarr_shard_codec.errors import CorruptShardError, ZarrShardError
 from zarr_shard_codec.stores.protocols import require_writable
 
@@ -103,7 +104,7 @@ def compact(path_or_store: Any, *, order: ChunkOrder | None = None, dry_run: boo
     NodeNotFoundError
         `not_found`: there is neither an array nor a group.
     UsageError
-        `invalid_argument`: the order.
+        `invalid_argument`: the order; or the store can't keep other writers off.
     StoreError
         The store cannot be read or written; `object_changed`: another writer was faster. Shards that were
         done are compact, all others as they were.
@@ -147,6 +148,8 @@ class _Sum:
 
     def add(self, array: ShardedArray, order: ChunkOrder | None, bar: Bar, *, dry_run: bool) -> None:
         """Compact one array."""
+        if not dry_run and not keeps_others_off(array.store, array.lock):
+            raise nothing_keeps_others_off(array.store)
         self._arrays += 1
         inventory = take_inventory(array)
         with bar(array.path, inventory.nbytes) as advance:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from zarr_shard_codec.array.array import Mode, ShardedArray
+from zarr_shard_codec.array.array import Mode, ShardedArray, check_mode
 from zarr_shard_codec.array.group import GroupMetadata
 from zarr_shard_codec.array.metadata import ArrayMetadata
 from zarr_shard_codec.array.nodes import (
@@ -120,6 +120,7 @@ def open(  # noqa: A001 - the field's name for it, used as zsc.open
     """
     if not isinstance(path, str):
         raise UsageError("invalid_argument", f"path: expected a string, found {path!r:.80}")
+    check_mode(mode)  # "w" where there is nothing is not that there is nothing
     store = resolve(path_or_store)
     if metadata is None:
         metadata = require_array(store, path)

@@ -1,8 +1,9 @@
 """The command `zarr-shard`: one verb a file, loaded when it is called.
 
 Owns what all verbs share: `--version`, and what becomes of errors. Exit status: 0 good, 1 findings (data
-or metadata that is wrong), 2 bad usage (of which: something to read that is not there); 130 after Ctrl-C, and
-141 if nobody reads the output any more, as shells count programs that a signal ended.
+or metadata that is wrong), 2 bad usage (of which: something to read that is not there), or a store that
+fails; 130 after Ctrl-C, and 141 if nobody reads the output any more, as shells count programs that a signal
+ended.
 """
 
 from __future__ import annotations

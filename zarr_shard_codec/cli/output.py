@@ -95,11 +95,14 @@ def printable(text: str) -> str:
 
 @contextmanager
 def progress_of_bytes(path: str, total_nbytes: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar, if standard error is a terminal; call what is yielded with bytes done since."""
+    """Show a progress bar, if standard error is a terminal; call what is yielded with bytes done since.
+
+    `path` is the array's in its tree.
+    """
     if not sys.stderr.isatty():
         yield lambda _nbytes: None
         return
     from zarr_shard_codec.cli.bars import bar_of_bytes
 
-    with bar_of_bytes(printable(path) or "verify", total_nbytes) as advance:
+    with bar_of_bytes(printable(path) or "the array", total_nbytes) as advance:
         yield advance

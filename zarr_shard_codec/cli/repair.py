@@ -19,7 +19,7 @@ from zarr_shard_codec.cli.output import (
     progress_of_bytes,
 )
 from zarr_shard_codec.core.findings import Finding
-from zarr_shard_codec.core.grid import ChunkOrder
+from zarr_shard_codec.core.grid import CHUNK_ORDERS, ChunkOrder
 
 
 @click.command
@@ -30,7 +30,7 @@ from zarr_shard_codec.core.grid import ChunkOrder
 )
 @click.option(
     "--order",
-    type=click.Choice(["lexicographic", "morton"]),
+    type=click.Choice(CHUNK_ORDERS),
     help="In which order the writer put inner chunks, for shards that keep no trace of it.",
 )
 @json_option

@@ -1,7 +1,7 @@
 """The threads: a pool that works, as wide as the cores this process may use, and one that waits.
 
 Codecs decode and encode without Python's lock, so threads are enough. But for those of `afterwards`, nothing
-else in the package makes threads that stay; what runs in a pool never waits for either.
+else in the package makes threads that stay; what runs in the one that works never waits for either.
 """
 
 from __future__ import annotations

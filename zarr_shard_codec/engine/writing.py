@@ -166,7 +166,7 @@ def nothing_keeps_others_off(store: Objects) -> UsageError:
     return UsageError(
         "invalid_argument",
         f"part of an object is to be set in {store}, which can't see whether others write it, too",
-        hint="Give lock=None if nobody does, or a factory of locks that all writers share.",
+        hint="Open the array with lock=None if nobody does, or with a factory of locks that all share.",
     )
 
 

@@ -1,7 +1,8 @@
 """Moving chunks between any two stores, by way of memory.
 
 Owns how much of it: the chunks of the shards that are being put together and written, a few at once, or a few
-MiB of a shard that is being taken apart. Requests to a network wait side by side.
+MiB of a shard that is being taken apart; of what is copied as it is, whole objects, two a core. Requests to a
+network wait side by side.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import numpy as np
 from zarr_shard_codec.core.grid import Coords
 from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
 from zarr_shard_codec.engine.run import ahead, pool_for
-from zarr_shard_codec.errors import ZarrShardError
 from zarr_shard_codec.packing.report import Tally
 from zarr_shard_codec.packing.transfer import Transfer, check_nbytes, open_shard, read_each
 
@@ -127,28 +127,25 @@ def unpack_shards(transfer: Transfer) -> Iterator[Tally]:
 def _inner_chunks(transfer: Transfer, shard: Coords, tally: Tally) -> Iterator[tuple[str, Buffer]]:
     """Key in the target and bytes of each inner chunk of a shard that is still to be written."""
     key = transfer.plan.source_key(shard)
-    opened = open_shard(transfer.source, key, transfer.chain, transfer.codec)
-    if opened is None:
-        tally.passed(transfer.grid.n_chunks_in(shard))
-        return
     keys: list[str] = []
     wanted: list[ByteRange] = []
-    for linear, coords in transfer.grid.chunks_in(shard):
-        try:
+    with open_shard(transfer.source, key, transfer.chain, transfer.codec) as opened:
+        if opened is None:
+            tally.passed(transfer.grid.n_chunks_in(shard))
+            return
+        for linear, coords in transfer.grid.chunks_in(shard):
             ranges = transfer.ranges_of(opened.index, linear, opened.nbytes)
-        except ZarrShardError as error:
-            raise error.at(key=key) from error.__cause__
-        for chunk, lies in zip(coords, ranges, strict=True):
-            chunk_key = transfer.plan.target_key(chunk)
-            if lies is None:
-                tally.passed(1)
-            elif chunk_key in transfer.there:
-                tally.n_kept += 1
-                tally.passed(1)
-            else:
-                keys.append(chunk_key)
-                wanted.append(lies)
-    yield from zip(keys, read_each(opened, wanted), strict=True)
+            for chunk, lies in zip(coords, ranges, strict=True):
+                chunk_key = transfer.plan.target_key(chunk)
+                if lies is None:
+                    tally.passed(1)
+                elif chunk_key in transfer.there:
+                    tally.n_kept += 1
+                    tally.passed(1)
+                else:
+                    keys.append(chunk_key)
+                    wanted.append(lies)
+        yield from zip(keys, read_each(opened, wanted), strict=True)
     tally.n_shards += 1
     tally.index_nbytes += transfer.codec.index_nbytes
 

@@ -50,24 +50,24 @@ def _compare_shard(transfer: Transfer, shard: Coords) -> list[Difference]:
 def _differences(transfer: Transfer, shard: Coords, key: str, tally: Tally) -> Iterator[Difference]:
     plan, packing = transfer.plan, transfer.plan.action == "pack"
     shards, chunks = (transfer.target, transfer.source) if packing else (transfer.source, transfer.target)
-    opened = open_shard(shards, key, transfer.chain, transfer.codec)
-    for linear, coords in transfer.grid.chunks_in(shard):
-        ranges: list[ByteRange | None] = [None] * len(coords)
-        in_shard: Iterator[Buffer] = iter(())
-        if opened is not None:
-            ranges = transfer.ranges_of(opened.index, linear, opened.nbytes)
-            in_shard = read_each(opened, [lies for lies in ranges if lies is not None])
-        for at, chunk, lies in zip(linear.tolist(), coords, ranges, strict=True):
-            encoded = None if lies is None else next(in_shard)
-            chunk_key = plan.source_key(chunk) if packing else plan.target_key(chunk)
-            answer = chunks.read(chunk_key, [WHOLE])
-            single = None if answer is None else answer[0]
-            before, after = (single, encoded) if packing else (encoded, single)
-            message = _difference(before, after)
-            if message is not None:
-                keys = (chunk_key, key) if packing else (key, chunk_key)
-                yield Difference(*keys, to_coords(at, transfer.codec.chunks_per_shard), message)
-            tally.passed(1, 0 if before is None else len(before))
+    with open_shard(shards, key, transfer.chain, transfer.codec) as opened:
+        for linear, coords in transfer.grid.chunks_in(shard):
+            ranges: list[ByteRange | None] = [None] * len(coords)
+            in_shard: Iterator[Buffer] = iter(())
+            if opened is not None:
+                ranges = transfer.ranges_of(opened.index, linear, opened.nbytes)
+                in_shard = read_each(opened, [lies for lies in ranges if lies is not None])
+            for at, chunk, lies in zip(linear.tolist(), coords, ranges, strict=True):
+                encoded = None if lies is None else next(in_shard)
+                chunk_key = plan.source_key(chunk) if packing else plan.target_key(chunk)
+                answer = chunks.read(chunk_key, [WHOLE])
+                single = None if answer is None else answer[0]
+                before, after = (single, encoded) if packing else (encoded, single)
+                message = _difference(before, after)
+                if message is not None:
+                    keys = (chunk_key, key) if packing else (key, chunk_key)
+                    yield Difference(*keys, to_coords(at, transfer.codec.chunks_per_shard), message)
+                tally.passed(1, 0 if before is None else len(before))
 
 
 def _compare_copy(transfer: Transfer, coords: Coords) -> list[Difference]:

@@ -21,6 +21,7 @@ from zarr_shard_codec.packing.transfer import Transfer, check_nbytes
 from zarr_shard_codec.stores import files
 from zarr_shard_codec.stores.copying import append_range
 from zarr_shard_codec.stores.local import LocalStore
+from zarr_shard_codec.stores.open_file import OpenFile
 
 
 def pack_shard(source: LocalStore, target: LocalStore, transfer: Transfer, shard: Coords) -> Tally:
@@ -54,14 +55,14 @@ def pack_shard(source: LocalStore, target: LocalStore, transfer: Transfer, shard
                 if opened is None:
                     tally.passed(1)
                     continue
-                chunk_file, size = opened.descriptor, opened.nbytes
+                size = opened.nbytes
                 try:
                     if descriptor is None:
                         descriptor = until_complete.enter_context(target.atomic_writer(key))
                         if at_start:
                             os.lseek(descriptor, codec.index_nbytes, os.SEEK_SET)
                     check_nbytes(size, transfer, chunk_key)
-                    _append_whole(chunk_file, descriptor, size, chunk_key)
+                    _append_whole(opened, descriptor, chunk_key)
                 finally:
                     opened.close()
                 nbytes[at] = size
@@ -95,12 +96,11 @@ def unpack_shard(source: LocalStore, target: LocalStore, transfer: Transfer, sha
         tally.passed(grid.n_chunks_in(shard))
         tally.tell()
         return tally
-    descriptor, size = opened.descriptor, opened.nbytes
     try:
         request = IndexRequest(codec, None)
         index = request.index_of(opened.read([request.lies])[0])
         for linear, coords in grid.chunks_in(shard):
-            ranges = transfer.ranges_of(index, linear, size)
+            ranges = transfer.ranges_of(index, linear, opened.nbytes)
             for chunk, lies in zip(coords, ranges, strict=True):
                 chunk_key = plan.target_key(chunk)
                 if lies is None:
@@ -110,12 +110,12 @@ def unpack_shard(source: LocalStore, target: LocalStore, transfer: Transfer, sha
                     tally.passed(1)
                 else:
                     with target.atomic_writer(chunk_key) as chunk_file:
-                        _append_range(descriptor, chunk_file, lies, size, key)
+                        _append_range(opened, chunk_file, lies, key)
                     tally.moved(lies.nbytes)
     except ZarrShardError as error:
         raise error.at(key=key) from error.__cause__
     finally:
-        os.close(descriptor)
+        opened.close()
     tally.n_shards, tally.index_nbytes = 1, codec.index_nbytes
     tally.tell()
     return tally
@@ -128,11 +128,11 @@ def copy_object(source: LocalStore, target: LocalStore, transfer: Transfer, coor
     if key in transfer.there:
         tally.n_kept = 1
     elif (opened := source.open_object(source_key)) is not None:
-        descriptor, size = opened.descriptor, opened.nbytes
+        size = opened.nbytes
         try:
             check_nbytes(size, transfer, source_key)
             with target.atomic_writer(key) as copy:
-                _append_whole(descriptor, copy, size, source_key)
+                _append_whole(opened, copy, source_key)
         finally:
             opened.close()
         tally.n_chunks, tally.chunk_nbytes = 1, size
@@ -141,20 +141,31 @@ def copy_object(source: LocalStore, target: LocalStore, transfer: Transfer, coor
     return tally
 
 
-def _append_whole(source: int, target: int, size: int, key: str) -> None:
-    """Append all of one file, of `size` bytes, to another. Raises as `pack_shard`."""
+def _append_whole(source: OpenFile, target: int, key: str) -> None:
+    """Append all of one file to another. Raises as `pack_shard`."""
     # One byte more than there is: it comes only if the file has grown since its size was taken.
-    done = append_range(source, target, 0, size + 1)
-    if done != size:
-        raise _changed(key, f"it had {size} bytes, now it has {'more' if done > size else done}")
+    done = append_range(source.descriptor, target, 0, source.nbytes + 1)
+    if done != source.nbytes:
+        raise _changed(
+            key, f"it had {source.nbytes} bytes, now it has {'more' if done > source.nbytes else done}"
+        )
+    _check_version(source, key)
 
 
-def _append_range(source: int, target: int, lies: ByteRange, size: int, key: str) -> None:
-    """Append a range of one file, of `size` bytes, to another. Raises `PackingError` if the file changed."""
-    done = append_range(source, target, lies.offset, lies.nbytes)
-    now = os.fstat(source).st_size
-    if done != lies.nbytes or now != size:
-        raise _changed(key, f"it had {size} bytes, now it has {now}")
+def _append_range(source: OpenFile, target: int, lies: ByteRange, key: str) -> None:
+    """Append a range of one file to another. Raises `PackingError` if the file changed."""
+    done = append_range(source.descriptor, target, lies.offset, lies.nbytes)
+    _check_version(source, key)
+    if done != lies.nbytes:
+        raise _changed(key, f"of {lies.nbytes} bytes, {done} were there")
+
+
+def _check_version(source: OpenFile, key: str) -> None:
+    now = os.fstat(source.descriptor).st_size
+    if now != source.nbytes:
+        raise _changed(key, f"it had {source.nbytes} bytes, now it has {now}")
+    if source.was_written_into():
+        raise _changed(key, "bytes in it were overwritten")
 
 
 def _changed(key: str, message: str) -> PackingError:

@@ -6,24 +6,25 @@ Owns what all ways of moving share. How bytes move is the business of `files` an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 import numpy as np
 
 from zarr_shard_codec.array.metadata import ForeignMetadata
+from zarr_shard_codec.array.rewriting import InMemory
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
 from zarr_shard_codec.core.index import ShardIndex
 from zarr_shard_codec.core.layout import lay_out
-from zarr_shard_codec.core.plans import Plan, read_index
-from zarr_shard_codec.core.ranges import Buffer, ByteRange
-from zarr_shard_codec.engine.conversations import converse
-from zarr_shard_codec.errors import CorruptShardError, PackingError
+from zarr_shard_codec.core.plans import IndexRequest
+from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
+from zarr_shard_codec.errors import CorruptShardError, PackingError, StoreError
 from zarr_shard_codec.packing.plan import ArrayPlan, ShardGrid
 from zarr_shard_codec.packing.report import Tick
-from zarr_shard_codec.stores.protocols import Store
+from zarr_shard_codec.stores.protocols import Store, StoredObject, opens_objects
 
 BATCH_NBYTES: Final = 8 << 20
 """Bytes of an object that are read at once."""
@@ -123,50 +124,60 @@ class OpenShard:
     read: Callable[[Sequence[ByteRange]], Sequence[Buffer]]
 
 
-def open_shard(store: Store, key: str, chain: CodecChain, codec: ShardingCodec) -> OpenShard | None:
-    """Read the index of a shard; None if there is no such object.
+@contextmanager
+def open_shard(store: Store, key: str, chain: CodecChain, codec: ShardingCodec) -> Iterator[OpenShard | None]:
+    """Read the index of a shard, and hold the shard in that state; None if there is no such object.
 
-    Codecs after the shard are undone, for which all of it has to be in memory.
+    All of it is in memory where codecs after the shard have to be undone, and where a store holds no states.
 
     Raises
     ------
     CorruptShardError
         `shard_too_short`, `index_checksum_mismatch`, `index_undecodable`; what undoing the codecs after
         the shard raises.
+    PackingError
+        `source_changed`, also when ranges are read: somebody wrote to the shard.
     """
-    if chain.bytes_bytes:
-        found = store.read(key, [chain.whole])
-        if found is None:
-            return None
-        try:
-            whole = memoryview(chain.unwrap(found[0]))
-            index = codec.read_index(whole)
-        except CorruptShardError as error:
-            raise error.at(key=key) from error.__cause__
-        cut = lambda ranges: [whole[lies.offset : lies.offset + lies.nbytes] for lies in ranges]  # noqa: E731
-        return OpenShard(index, len(whole), cut)
-    there = converse(lambda: read_index(codec, None), store, key)
-    if there is None:
-        return None
-
-    def read(ranges: Sequence[ByteRange]) -> Sequence[Buffer]:
-        answer = converse(lambda: _ask(ranges), store, key) if ranges else []
-        if answer is None:
-            raise PackingError("source_changed", "the shard was deleted while it was being read", key=key)
-        for lies, encoded in zip(ranges, answer, strict=True):
-            if len(encoded) != lies.nbytes:
-                raise CorruptShardError(
-                    "entry_out_of_bounds",
-                    f"expected {lies.nbytes} bytes from byte {lies.offset} on, found {len(encoded)}",
-                    key=key,
-                )
-        return answer
-
-    return OpenShard(there, None, read)
+    state: StoredObject | InMemory | None
+    try:
+        if chain.bytes_bytes or not opens_objects(store):
+            found = store.read(key, [chain.whole if chain.bytes_bytes else WHOLE])
+            state = None if found is None else InMemory(memoryview(chain.unwrap(found[0])), None)
+        else:
+            state = store.open_object(key)
+        if state is None:
+            yield None
+            return
+        with closing(state):
+            request = IndexRequest(codec, None)
+            found = state.read([request.lies])  # behind a network, this tells whether there is one
+            if found is None:
+                yield None
+                return
+            yield OpenShard(request.index_of(found[0]), state.nbytes, partial(_read_ranges, state, key))
+    except CorruptShardError as error:
+        raise error.at(key=key) from error.__cause__
 
 
-def _ask(ranges: Sequence[ByteRange]) -> Plan[Sequence[Buffer] | None]:
-    return (yield list(ranges))
+def _read_ranges(state: StoredObject | InMemory, key: str, ranges: Sequence[ByteRange]) -> Sequence[Buffer]:
+    if not ranges:
+        return []
+    try:
+        answer = state.read(ranges)
+    except StoreError as error:
+        if error.reason != "object_changed":
+            raise
+        answer = None
+    if answer is None:
+        raise PackingError("source_changed", "the shard was written to while it was being read", key=key)
+    for lies, encoded in zip(ranges, answer, strict=True):
+        if len(encoded) != lies.nbytes:
+            raise CorruptShardError(
+                "entry_out_of_bounds",
+                f"expected {lies.nbytes} bytes from byte {lies.offset} on, found {len(encoded)}",
+                key=key,
+            )
+    return answer
 
 
 def read_each(shard: OpenShard, ranges: Sequence[ByteRange]) -> Iterator[Buffer]:

@@ -135,9 +135,8 @@ def plan_tree(store: Store, plan_array: PlanArray) -> TreePlan:
                 obstacles.append((path, error))
         else:
             obstacles.append((path, node))
-    if len(lacking) == len(
-        arrays
-    ):  # foreign arrays go along with others: there is nothing to do for them alone
+    only_foreign = len(lacking) == len(arrays)
+    if only_foreign:  # they go along with others; alone there is nothing to do for them
         obstacles += lacking
     if obstacles:
         raise _all_of(obstacles, store)

@@ -109,6 +109,14 @@ class OpenFile:
             raise failure_of("read", self._root, self.key, error) from error
         return HeldFile(self._root, self.key, descriptor, self._status)
 
+    def was_written_into(self) -> bool:
+        """Whether its bytes have changed since it was opened, as far as its size and time tell.
+
+        Not if another file has taken its place.
+        """
+        before, now = self._status, os.fstat(self.descriptor)
+        return (before.st_size, before.st_mtime_ns) != (now.st_size, now.st_mtime_ns)
+
     def close(self) -> None:
         """Close the file."""
         os.close(self.descriptor)

@@ -1,7 +1,7 @@
 """What `enable` sets, in zarr-python's own configuration.
 
 Owns the names there. Being the host's, the settings come and go with its context managers, and can come from
-environment variables: `ZARR_SHARD_CODEC__DURABLE=true`.
+environment variables, as Python writes values: `ZARR_SHARD_CODEC__DURABLE=True`.
 """
 
 from __future__ import annotations

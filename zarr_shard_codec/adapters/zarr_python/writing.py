@@ -167,13 +167,16 @@ def write(writes: Sequence[Write], settings: WriteSettings) -> None:
             write_objects(host, [one.task()])
 
 
-async def write_async(writes: Sequence[Write], settings: WriteSettings, concurrency: int) -> None:
-    """Write chunks of one array without holding up the event loop. Raises as `write`."""
+async def write_async(writes: Sequence[Write], settings: WriteSettings, concurrency: int | None) -> None:
+    """Write chunks of one array without holding up the event loop. Raises as `write`.
+
+    `concurrency` is how many at once; None: all.
+    """
     ours = not writes or own_store(writes[0].setter) is not None
     # Another thread even for little: it may have to wait for a lock.
     if ours and await asyncio.to_thread(write_by_engine, writes, settings):
         return
-    limit = asyncio.Semaphore(concurrency)
+    limit = asyncio.Semaphore(concurrency or max(1, len(writes)))
 
     async def write_one(one: Write) -> None:
         name = name_of(one.setter)
@@ -185,7 +188,10 @@ async def write_async(writes: Sequence[Write], settings: WriteSettings, concurre
             with changing(name):
                 await to_the_end(one.setter.delete() if parts is None else one.setter.set(joined(parts)))
 
-    await asyncio.gather(*map(write_one, writes))
+    # All are waited for: after an error nothing goes on behind the caller's back.
+    for failed in await asyncio.gather(*map(write_one, writes), return_exceptions=True):
+        if failed is not None:
+            raise failed
 
 
 def write_by_engine(writes: Sequence[Write], settings: WriteSettings) -> bool:
