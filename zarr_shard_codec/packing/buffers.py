@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from zarr_shard_codec.core.grid import Coords
-from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
+from zarr_shard_codec.core.ranges import WHOLE, Buffer
 from zarr_shard_codec.engine.run import ahead, pool_for
 from zarr_shard_codec.packing.report import Tally
 from zarr_shard_codec.packing.transfer import Transfer, check_nbytes, open_shard, read_each
@@ -127,25 +127,13 @@ def unpack_shards(transfer: Transfer) -> Iterator[Tally]:
 def _inner_chunks(transfer: Transfer, shard: Coords, tally: Tally) -> Iterator[tuple[str, Buffer]]:
     """Key in the target and bytes of each inner chunk of a shard that is still to be written."""
     key = transfer.plan.source_key(shard)
-    keys: list[str] = []
-    wanted: list[ByteRange] = []
     with open_shard(transfer.source, key, transfer.chain, transfer.codec) as opened:
         if opened is None:
             tally.passed(transfer.grid.n_chunks_in(shard))
             return
-        for linear, coords in transfer.grid.chunks_in(shard):
-            ranges = transfer.ranges_of(opened.index, linear, opened.nbytes)
-            for chunk, lies in zip(coords, ranges, strict=True):
-                chunk_key = transfer.plan.target_key(chunk)
-                if lies is None:
-                    tally.passed(1)
-                elif chunk_key in transfer.there:
-                    tally.n_kept += 1
-                    tally.passed(1)
-                else:
-                    keys.append(chunk_key)
-                    wanted.append(lies)
-        yield from zip(keys, read_each(opened, wanted), strict=True)
+        missing = list(transfer.each_missing(shard, opened.index, opened.nbytes, tally))
+        encoded = read_each(opened, [lies for _, lies in missing])
+        yield from zip([chunk_key for chunk_key, _ in missing], encoded, strict=True)
     tally.n_shards += 1
     tally.index_nbytes += transfer.codec.index_nbytes
 

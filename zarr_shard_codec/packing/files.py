@@ -99,19 +99,10 @@ def unpack_shard(source: LocalStore, target: LocalStore, transfer: Transfer, sha
     try:
         request = IndexRequest(codec, None)
         index = request.index_of(opened.read([request.lies])[0])
-        for linear, coords in grid.chunks_in(shard):
-            ranges = transfer.ranges_of(index, linear, opened.nbytes)
-            for chunk, lies in zip(coords, ranges, strict=True):
-                chunk_key = plan.target_key(chunk)
-                if lies is None:
-                    tally.passed(1)
-                elif chunk_key in transfer.there:
-                    tally.n_kept += 1
-                    tally.passed(1)
-                else:
-                    with target.atomic_writer(chunk_key) as chunk_file:
-                        _append_range(opened, chunk_file, lies, key)
-                    tally.moved(lies.nbytes)
+        for chunk_key, lies in transfer.each_missing(shard, index, opened.nbytes, tally):
+            with target.atomic_writer(chunk_key) as chunk_file:
+                _append_range(opened, chunk_file, lies, key)
+            tally.moved(lies.nbytes)
     except ZarrShardError as error:
         raise error.at(key=key) from error.__cause__
     finally:

@@ -17,13 +17,14 @@ from zarr_shard_codec.array.metadata import ForeignMetadata
 from zarr_shard_codec.array.rewriting import InMemory
 from zarr_shard_codec.codecs.chain import CodecChain
 from zarr_shard_codec.codecs.sharding_indexed import ShardingCodec
+from zarr_shard_codec.core.grid import Coords
 from zarr_shard_codec.core.index import ShardIndex
 from zarr_shard_codec.core.layout import lay_out
 from zarr_shard_codec.core.plans import IndexRequest
 from zarr_shard_codec.core.ranges import WHOLE, Buffer, ByteRange
 from zarr_shard_codec.errors import CorruptShardError, PackingError, StoreError
 from zarr_shard_codec.packing.plan import ArrayPlan, ShardGrid
-from zarr_shard_codec.packing.report import Tick
+from zarr_shard_codec.packing.report import Tally, Tick
 from zarr_shard_codec.stores.protocols import Store, StoredObject, opens_objects
 
 BATCH_NBYTES: Final = 8 << 20
@@ -103,6 +104,25 @@ class Transfer:
         present, table = index.lookup(linear, shard_nbytes=shard_nbytes, largest_nbytes=limit)
         ranges = iter([ByteRange(offset, nbytes) for offset, nbytes in table.tolist()])
         return [next(ranges) if there else None for there in present.tolist()]
+
+    def each_missing(
+        self, shard: Coords, index: ShardIndex, shard_nbytes: int | None, tally: Tally
+    ) -> Iterator[tuple[str, ByteRange]]:
+        """Inner chunks of a shard that are still to be made: key in the target, and where their bytes lie.
+
+        All others are counted. Raises as `ranges_of`.
+        """
+        for linear, coords in self.grid.chunks_in(shard):
+            ranges = self.ranges_of(index, linear, shard_nbytes)
+            for chunk, lies in zip(coords, ranges, strict=True):
+                key = self.plan.target_key(chunk)
+                if lies is None:
+                    tally.passed(1)
+                elif key in self.there:
+                    tally.n_kept += 1
+                    tally.passed(1)
+                else:
+                    yield key, lies
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,11 +110,9 @@ def selecting() -> Selecting | None:
     if not hasattr(module, "sync") or not all(hasattr(method, "__code__") for method in methods):
         return None
     host = Selecting(module, *methods)
-    asked = (
-        set(READS) <= set(host.read.__code__.co_varnames),
-        set(WRITES) <= set(host.write.__code__.co_varnames),
-    )
-    return host if all(asked) else None
+    asked = (host.read, READS), (host.write, WRITES)
+    known = all(set(names) <= set(method.__code__.co_varnames) for method, names in asked)
+    return host if known else None
 
 
 def axes_of(indexer: Any) -> list[int | slice | np.ndarray[Any, Any]] | None:
